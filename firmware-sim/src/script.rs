@@ -161,24 +161,35 @@ pub fn run_operating_points(seed: u64, dim: usize, answer: impl FnMut(&[u8]) -> 
 }
 
 fn hash_of(requests: impl Iterator<Item = Vec<u8>>, mut answer: impl FnMut(&[u8]) -> Vec<u8>) -> [u8; 32] {
-    use macula_edge::protocol::Reply;
-    use macula_edge::protocol::message::StatePart;
     use sha2::{Digest, Sha256};
 
     let mut hash = Sha256::new();
-    let mut put = |reply: &[u8]| {
+    let mut hashed = |request: &[u8]| {
+        let reply = answer(request);
         hash.update((reply.len() as u32).to_le_bytes());
-        hash.update(reply);
+        hash.update(&reply);
+        reply
     };
-    requests.for_each(|request| put(&answer(&request)));
+    requests.for_each(|request| {
+        hashed(&request);
+    });
+    export(hashed);
+    hash.finalize().into()
+}
+
+/// Asks for the state, part by part.
+///
+/// * `answer`: a device's reply to a message
+pub fn export(mut answer: impl FnMut(&[u8]) -> Vec<u8>) {
+    use macula_edge::protocol::Reply;
+    use macula_edge::protocol::message::StatePart;
+
     let (mut cursor, mut message) = (0, [0; 16]);
     loop {
         let len = Request::ExportState { cursor }.write(&mut message).expect("a cursor fits");
-        let reply = answer(&message[..len]);
-        put(&reply);
-        match Reply::parse(&reply) {
+        match Reply::parse(&answer(&message[..len])) {
             Ok(Reply::State { next, part, .. }) if !matches!(part, StatePart::End { .. }) => cursor = next,
-            _ => return hash.finalize().into(),
+            _ => return,
         }
     }
 }

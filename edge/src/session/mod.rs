@@ -194,46 +194,50 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
     /// * `now_s`: the device's clock, in seconds since 1970; 0 when it has none
     /// * `reply`: [`Profile::message_max`] bytes
     pub fn handle(&mut self, request: &[u8], now_s: u64, reply: &mut [u8]) -> usize {
-        let written = Request::parse(request).and_then(|request| self.answer(request, now_s, reply));
+        let written = Request::parse(request).and_then(|request| self.execute(request, now_s)?.write(reply));
         // A refusal is at most 23 bytes.
         written.unwrap_or_else(|refusal| Reply::Refused(refusal).write(reply).unwrap_or(0))
     }
 
-    fn answer(&mut self, request: Request<'_>, now_s: u64, out: &mut [u8]) -> Result<usize, Refusal> {
+    /// Executes one request of the device's own program, as [`Self::handle`] executes that of a host.
+    ///
+    /// * `now_s`: as for [`Self::handle`]
+    ///
+    /// # Errors
+    /// When the request is refused; nothing has changed.
+    pub fn execute(&mut self, request: Request<'_>, now_s: u64) -> Result<Reply<'_>, Refusal> {
         match request {
-            Request::Hello { version } => self.hello(version)?.write(out),
-            Request::Status => self.status(now_s)?.write(out),
-            Request::Classes { from } => self.class_from(from).write(out),
-            Request::ImageBegin { width, height, channels } => self.stage.begin(width, height, channels)?.write(out),
-            Request::ImageChunk { offset, bytes } => self.stage.append(offset, bytes)?.write(out),
-            Request::Embed { input } => self.embed(input)?.write(out),
-            Request::AddClass { name } => self.add_class(name)?.write(out),
-            Request::RenameClass { class, name } => self.rename_class(class, name)?.write(out),
-            Request::RemoveClass { class } => self.remove_class(class)?.write(out),
+            Request::Hello { version } => self.hello(version),
+            Request::Status => self.status(now_s),
+            Request::Classes { from } => Ok(self.class_from(from)),
+            Request::ImageBegin { width, height, channels } => self.stage.begin(width, height, channels),
+            Request::ImageChunk { offset, bytes } => self.stage.append(offset, bytes),
+            Request::Embed { input } => self.embed(input),
+            Request::AddClass { name } => self.add_class(name),
+            Request::RenameClass { class, name } => self.rename_class(class, name),
+            Request::RemoveClass { class } => self.remove_class(class),
             Request::Learn { class, source, operator, time_s, input } => {
                 let time_s = if time_s == 0 { now_s } else { time_s };
-                self.learn(class, source, operator, time_s, input)?.write(out)
+                self.learn(class, source, operator, time_s, input)
             }
-            Request::Forget { source } => self.forget(&source)?.write(out),
-            Request::Predict { input, head, error_rate_permille } => {
-                self.predict(input, head, error_rate_permille)?.write(out)
-            }
-            Request::Why { input } => self.why(input)?.write(out),
-            Request::ExportState { cursor } => self.export(cursor)?.write(out),
+            Request::Forget { source } => self.forget(&source),
+            Request::Predict { input, head, error_rate_permille } => self.predict(input, head, error_rate_permille),
+            Request::Why { input } => self.why(input),
+            Request::ExportState { cursor } => self.export(cursor),
             Request::MergeState { name, source, operator, time_s, feature } => {
-                self.merge(name, source, operator, time_s, feature)?.write(out)
+                self.merge(name, source, operator, time_s, feature)
             }
-            Request::BundleBegin { len, sha256 } => self.update.begin(&mut self.store, len, sha256)?.write(out),
-            Request::BundleChunk { offset, bytes } => self.update.append(&mut self.store, offset, bytes)?.write(out),
-            Request::BundleCommit => self.update.commit(&mut self.store, &self.support_set, false)?.write(out),
-            Request::FactoryReset { confirmation } => self.factory_reset(confirmation)?.write(out),
-            Request::SelfTest => self.self_test()?.write(out),
-            Request::Bundles => self.update.report()?.write(out),
-            Request::BundleCommitForgetting { confirmation } => self.commit_forgetting(confirmation)?.write(out),
-            Request::OperatingPoint => self.report_point()?.write(out),
-            Request::SetOperatingPoint { point } => self.set_point(point)?.write(out),
+            Request::BundleBegin { len, sha256 } => self.update.begin(&mut self.store, len, sha256),
+            Request::BundleChunk { offset, bytes } => self.update.append(&mut self.store, offset, bytes),
+            Request::BundleCommit => self.update.commit(&mut self.store, &self.support_set, false),
+            Request::FactoryReset { confirmation } => self.factory_reset(confirmation),
+            Request::SelfTest => self.self_test(),
+            Request::Bundles => self.update.report(),
+            Request::BundleCommitForgetting { confirmation } => self.commit_forgetting(confirmation),
+            Request::OperatingPoint => self.report_point(),
+            Request::SetOperatingPoint { point } => self.set_point(point),
             Request::Decide { input, head, error_rate_permille, point } => {
-                self.decide(input, head, error_rate_permille, point)?.write(out)
+                self.decide(input, head, error_rate_permille, point)
             }
         }
     }

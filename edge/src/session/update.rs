@@ -15,7 +15,7 @@ use super::boot_state::{BUNDLE_LEN, BootState, Bundle, CandidateBundle};
 use super::refusal;
 use crate::bundle::anti_rollback;
 use crate::protocol::{Reason, Refusal, Reply};
-use crate::store::{Flash, SETTING_MAX, Store, StoreError};
+use crate::store::{Flash, FlashSizes, SETTING_MAX, Store, StoreError};
 use crate::support_set::{SourceId, SupportSet};
 
 /// The setting of the incoming bundle: slot, length (`u32` little-endian), SHA-256, and the bytes that are durable (`u32`).
@@ -98,7 +98,8 @@ impl<'m> Update<'m> {
             partial: Partial::NOTHING,
         };
         let Some(slots) = slots else { return Ok(update) };
-        check_geometry::<F>(&slots)?;
+        let sizes = store.flash_mut().sizes();
+        check_geometry(sizes, &slots)?;
         // A setting of another form, or of another division of the flash, counts as none.
         let boot_state = BootState::load(store)?.filter(|boot_state| boot_state.confirmed.slot == in_use);
         update.boot_state = boot_state.unwrap_or(update.boot_state);
@@ -107,7 +108,7 @@ impl<'m> Update<'m> {
             bundle.slot == 1 - in_use
                 && bundle.len <= slots.len
                 && received <= bundle.len
-                && received % F::ERASE_SIZE as u32 == 0
+                && received % sizes.erase as u32 == 0
         });
         Ok(update)
     }
@@ -192,21 +193,22 @@ impl<'m> Update<'m> {
         }
         let start = slots.starts[usize::from(bundle.slot)];
         let mut rest = bytes;
+        let sizes = store.flash_mut().sizes();
         // Flash takes whole words: a partial word waits for more bytes, or for the end of the bundle.
         if self.partial.len > 0 {
-            self.partial.fill(&mut rest, F::WRITE_SIZE);
-            if self.partial.len == F::WRITE_SIZE {
+            self.partial.fill(&mut rest, sizes.write);
+            if self.partial.len == sizes.write {
                 self.write_partial(store, start)?;
             }
         }
-        while rest.len() >= F::WRITE_SIZE {
+        while rest.len() >= sizes.write {
             let (_, received) = self.incoming.ok_or(missing)?;
-            let block_left = F::ERASE_SIZE - received as usize % F::ERASE_SIZE;
-            let (piece, later) = rest.split_at((rest.len() - rest.len() % F::WRITE_SIZE).min(block_left));
+            let block_left = sizes.erase - received as usize % sizes.erase;
+            let (piece, later) = rest.split_at((rest.len() - rest.len() % sizes.write).min(block_left));
             self.write(store, start, piece)?;
             rest = later;
         }
-        self.partial.fill(&mut rest, F::WRITE_SIZE);
+        self.partial.fill(&mut rest, sizes.write);
         if end == u64::from(bundle.len) && self.partial.len > 0 {
             self.write_partial(store, start)?;
         }
@@ -222,7 +224,7 @@ impl<'m> Update<'m> {
     /// Writes bytes that lie in one erase block.
     fn write<F: Flash>(&mut self, store: &mut Store<'_, F>, start: u32, piece: &[u8]) -> Result<(), Refusal> {
         let Some((bundle, received)) = self.incoming else { return Ok(()) };
-        let block = F::ERASE_SIZE as u32;
+        let block = store.flash_mut().sizes().erase as u32;
         if program(store.flash_mut(), start + received, piece).is_err() {
             // The content of the block is unknown: it is sent again.
             self.set_incoming(Some((bundle, received - received % block)));
@@ -334,14 +336,14 @@ fn check_kept(support_set: &SupportSet<'_>, keeps: &dyn Fn(&SourceId) -> bool) -
     }
 }
 
-fn check_geometry<F: Flash>(slots: &BundleSlots<'_>) -> Result<(), StoreError> {
-    if F::WRITE_SIZE > WRITE_MAX {
-        return Err(StoreError::Geometry { what: "bytes of a write", found: F::WRITE_SIZE, needed: WRITE_MAX });
+fn check_geometry(sizes: FlashSizes, slots: &BundleSlots<'_>) -> Result<(), StoreError> {
+    if sizes.write > WRITE_MAX {
+        return Err(StoreError::Geometry { what: "bytes of a write", found: sizes.write, needed: WRITE_MAX });
     }
     for found in [slots.starts[0], slots.starts[1], slots.len] {
-        if !(found as usize).is_multiple_of(F::ERASE_SIZE) {
+        if !(found as usize).is_multiple_of(sizes.erase) {
             let what = "place of a bundle slot";
-            return Err(StoreError::Geometry { what, found: found as usize, needed: F::ERASE_SIZE });
+            return Err(StoreError::Geometry { what, found: found as usize, needed: sizes.erase });
         }
     }
     match slots.in_use {
@@ -352,18 +354,19 @@ fn check_geometry<F: Flash>(slots: &BundleSlots<'_>) -> Result<(), StoreError> {
 
 /// Programs bytes within one erase block, which is erased first when they begin it.
 fn program<F: Flash>(flash: &mut F, at: u32, piece: &[u8]) -> Result<(), F::Error> {
-    let block = F::ERASE_SIZE as u32;
+    let sizes = flash.sizes();
+    let block = sizes.erase as u32;
     if at.is_multiple_of(block) {
         flash.erase(at, at + block)?;
     }
-    let (whole, tail) = piece.split_at(piece.len() - piece.len() % F::WRITE_SIZE);
+    let (whole, tail) = piece.split_at(piece.len() - piece.len() % sizes.write);
     if !whole.is_empty() {
         flash.write(at, whole)?;
     }
     if !tail.is_empty() {
         let mut word = [0xff; WRITE_MAX];
         word[..tail.len()].copy_from_slice(tail);
-        flash.write(at + whole.len() as u32, &word[..F::WRITE_SIZE])?;
+        flash.write(at + whole.len() as u32, &word[..sizes.write])?;
     }
     flash.sync()
 }
@@ -397,11 +400,12 @@ fn hash<F: Flash>(flash: &mut F, start: u32, len: u32) -> Result<[u8; 32], Refus
 /// Reads at any offset from flash that may read only whole words.
 fn read<F: Flash>(flash: &mut F, start: u32, offset: u32, mut bytes: &mut [u8]) -> Result<(), F::Error> {
     let mut at = start + offset;
+    let size = flash.sizes().read;
     while !bytes.is_empty() {
         let mut words = [0; READ_LEN];
-        let skipped = at as usize % F::READ_SIZE;
-        let wanted = bytes.len().min(READ_LEN - F::READ_SIZE.min(READ_LEN / 2));
-        let len = (skipped + wanted).next_multiple_of(F::READ_SIZE).min(READ_LEN);
+        let skipped = at as usize % size;
+        let wanted = bytes.len().min(READ_LEN - size.min(READ_LEN / 2));
+        let len = (skipped + wanted).next_multiple_of(size).min(READ_LEN);
         flash.read(at - skipped as u32, &mut words[..len])?;
         let wanted = wanted.min(len - skipped);
         let (now, later) = bytes.split_at_mut(wanted);

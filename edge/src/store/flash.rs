@@ -2,11 +2,35 @@
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
+/// Sizes of reads, writes and erases in bytes, each a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlashSizes {
+    /// Reads begin and end at multiples of it.
+    pub read: usize,
+    /// Writes begin and end at multiples of it.
+    pub write: usize,
+    /// Bytes of an erase block.
+    pub erase: usize,
+}
+
+impl FlashSizes {
+    /// The sizes that a driver states as constants.
+    pub const fn of<F: NorFlash + ?Sized>() -> Self {
+        Self { read: F::READ_SIZE, write: F::WRITE_SIZE, erase: F::ERASE_SIZE }
+    }
+}
+
 /// NOR flash with a `sync` that makes writes durable.
 ///
 /// On a chip, every program and erase has ended when its call returns, and `sync` does nothing. A file of an operating
 /// system may lose any of the writes since the last `sync` (fsync).
 pub trait Flash: NorFlash {
+    /// The sizes of this flash. A driver that learns them at run time overrides this; the constants of [`NorFlash`] do not
+    /// count then.
+    fn sizes(&self) -> FlashSizes {
+        FlashSizes::of::<Self>()
+    }
+
     /// Returns once everything written and erased before is durable.
     ///
     /// # Errors
@@ -25,6 +49,10 @@ pub trait Flash: NorFlash {
 }
 
 impl<F: Flash> Flash for &mut F {
+    fn sizes(&self) -> FlashSizes {
+        F::sizes(self)
+    }
+
     fn sync(&mut self) -> Result<(), Self::Error> {
         F::sync(self)
     }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::format::{HEADER_LEN, RECORD_HEAD, SETTING_MAX, SUPPORT_HEAD};
-use super::{Flash, StoreError};
+use super::{Flash, FlashSizes, StoreError};
 
 /// Most bytes that are read onto the stack, and the largest read size.
 pub(super) const SMALL: usize = 64;
@@ -17,37 +17,40 @@ pub(super) struct Geometry {
     pub(super) blocks: u32,
     /// Everything that is written begins and ends at a multiple of it.
     pub(super) unit: u32,
+    /// Reads end at a multiple of it.
+    pub(super) read: usize,
 }
 
 impl Geometry {
     /// Checks that a store of supports with `dim` dimensions can lie in `range`.
     pub(super) fn new<F: Flash>(flash: &F, range: &Range<u32>, dim: usize) -> Result<Self, StoreError> {
         let refuse = |what, found, needed| Err(StoreError::Geometry { what, found, needed });
-        let unit = unit::<F>();
-        for size in [F::READ_SIZE, F::WRITE_SIZE, F::ERASE_SIZE] {
+        let FlashSizes { read, write, erase } = flash.sizes();
+        for size in [read, write, erase] {
             if !size.is_power_of_two() {
                 return refuse("a size that is not a power of two", size, size.next_power_of_two());
             }
         }
-        if F::READ_SIZE > SMALL || unit > UNIT_MAX {
+        let unit = unit(flash.sizes());
+        if read > SMALL || unit > UNIT_MAX {
             return refuse("the read or write size", unit, SMALL);
         }
         if range.end as usize > flash.capacity() || range.start > range.end {
             return refuse("the end of the range", range.end as usize, flash.capacity());
         }
         for edge in [range.start as usize, range.end as usize] {
-            if !edge.is_multiple_of(F::ERASE_SIZE) {
-                return refuse("an edge of the range (a multiple of the erase size)", edge, F::ERASE_SIZE);
+            if !edge.is_multiple_of(erase) {
+                return refuse("an edge of the range (a multiple of the erase size)", edge, erase);
             }
         }
-        let blocks = (range.end - range.start) / F::ERASE_SIZE as u32;
+        let blocks = (range.end - range.start) / erase as u32;
         if blocks < 2 {
             return refuse("the number of erase blocks", blocks as usize, 2);
         }
-        let geometry = Self { base: range.start, block_len: F::ERASE_SIZE as u32, blocks, unit: unit as u32 };
+        let geometry = Self { base: range.start, block_len: erase as u32, blocks, unit: unit as u32, read };
         let needed = geometry.record_start() + geometry.stride((SUPPORT_HEAD + 2 * dim).max(SETTING_MAX)) * 5 / 2;
         if geometry.block_len < needed {
-            return refuse("the erase size", F::ERASE_SIZE, needed as usize);
+            return refuse("the erase size", erase, needed as usize);
         }
         Ok(geometry)
     }
@@ -83,14 +86,19 @@ impl Geometry {
     }
 }
 
-const fn unit<F: Flash>() -> usize {
-    let unit = if F::READ_SIZE > F::WRITE_SIZE { F::READ_SIZE } else { F::WRITE_SIZE };
+const fn unit(sizes: FlashSizes) -> usize {
+    let unit = if sizes.read > sizes.write { sizes.read } else { sizes.write };
     if unit > 4 { unit } else { 4 }
 }
 
 /// Bytes of buffer that a store of supports with `dim` dimensions needs on flash `F`.
 pub const fn buffer_len<F: Flash>(dim: usize) -> usize {
-    let unit = unit::<F>();
+    buffer_len_of(FlashSizes::of::<F>(), dim)
+}
+
+/// As [`buffer_len`], on flash of these sizes.
+pub const fn buffer_len_of(sizes: FlashSizes, dim: usize) -> usize {
+    let unit = unit(sizes);
     let support = SUPPORT_HEAD + 2 * dim;
     let payload = if support > SETTING_MAX { support } else { SETTING_MAX };
     let record = unit + (RECORD_HEAD + payload).next_multiple_of(unit);

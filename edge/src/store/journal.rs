@@ -8,7 +8,7 @@ use core::ops::Range;
 use embedded_storage::nor_flash::NorFlashError;
 
 use super::format::{self, Entry, HEADER_LEN, Header, Opening, PREFIX, RECORD_HEAD, record};
-use super::geometry::{Geometry, SMALL, buffer_len};
+use super::geometry::{Geometry, SMALL, buffer_len_of};
 use super::{Flash, StoreError};
 
 /// The newest block and how far the journal reaches back from it.
@@ -88,7 +88,7 @@ impl<'m, F: Flash> Journal<'m, F> {
     /// A journal that has not been read yet: call [`Self::find_head`] next.
     pub(super) fn new(flash: F, range: &Range<u32>, dim: usize, buffer: &'m mut [u8]) -> Result<Self, StoreError> {
         let geometry = Geometry::new(&flash, range, dim)?;
-        let needed = buffer_len::<F>(dim);
+        let needed = buffer_len_of(flash.sizes(), dim);
         if buffer.len() < needed {
             return Err(StoreError::Buffer { found: buffer.len(), needed });
         }
@@ -343,7 +343,7 @@ impl<'m, F: Flash> Journal<'m, F> {
     pub(super) fn read_small(&mut self, at: u32, len: usize) -> Result<[u8; SMALL], StoreError> {
         let mut bytes = [0xff; SMALL];
         // Rounding up to the read size stays inside the block, whose end is a multiple of it.
-        let len = len.next_multiple_of(F::READ_SIZE);
+        let len = len.next_multiple_of(self.geometry.read);
         read(&mut self.flash, at, &mut bytes[..len])?;
         Ok(bytes)
     }

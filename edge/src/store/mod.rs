@@ -23,9 +23,9 @@ mod verify; //     checks that flash and memory agree
 use core::ops::Range;
 
 pub use error::StoreError;
-pub use flash::{Flash, Synchronous};
+pub use flash::{Flash, FlashSizes, Synchronous};
 pub use format::{OPERATING_POINT_KEY, SETTING_MAX};
-pub use geometry::buffer_len;
+pub use geometry::{buffer_len, buffer_len_of};
 pub use peek::{Peeked, peek};
 
 use crate::decide::ClassSet;
