@@ -9,6 +9,8 @@ pub mod log; //        the log of a serving device
 pub mod memory; //     peak memory of this process
 pub mod models; //     the encoders that come with the program
 pub mod data; //       datasets: folders, npz, CIFAR, IDX, CSV, phantoms; decoding, splits, duplicates, preprocessing
+#[cfg(feature = "camera")]
+pub mod camera; //     one picture from a camera of Linux (V4L2)
 pub mod augment; //    augmentations and the policies that combine them
 pub mod kernel; //     SIMD kernels, selected at run time for the CPU
 pub mod nn; //         layers: forward and backward side by side; optimisers

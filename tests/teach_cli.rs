@@ -2,6 +2,9 @@
 //! and reports.
 #![cfg(feature = "cli")]
 
+#[cfg(all(feature = "camera", target_os = "linux"))]
+#[path = "teach_cli/camera.rs"]
+mod camera;
 #[path = "teach_cli/heat_map.rs"]
 mod heat_map;
 mod shell;

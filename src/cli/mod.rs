@@ -17,6 +17,7 @@ mod output;
 mod atomic;
 #[cfg(any(feature = "host", feature = "serve"))]
 mod byte_size;
+mod camera;
 mod classes;
 mod common;
 mod connect;

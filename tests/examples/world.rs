@@ -58,9 +58,11 @@ const ADDED: [(&str, &[&str]); 22] = [
 ];
 
 /// Examples that are parsed but not run, with the reason.
-const PARSED_ONLY: [(&str, &str); 11] = [
+const PARSED_ONLY: [(&str, &str); 13] = [
     ("deploy", "another machine; tests/deploy.rs has one"),
     ("serial:", "a serial line"),
+    ("learn --device clinic.store --class nodule --camera", "a camera; tests/teach_cli/camera.rs has one"),
+    ("predict --device clinic.store --camera", "a camera; tests/teach_cli/camera.rs has one"),
     ("serve --device ward.store --listen 0.0.0.0", "a certificate; tests/serve_access.rs has one"),
     ("demo", "tests/demo.rs runs it"),
     ("reproduce few-shot", "hours; tests/reproduce.rs runs every lesson in short"),

@@ -4,6 +4,7 @@
 pub mod clock; //       time since the start
 pub mod flash; //       NOR flash for the store
 pub mod limits; //      the encoder in this image and memory sizes
+pub mod device; //      its session and its store
 pub mod semihosting; // text and exit status to the emulator; the panic handler
 pub mod uart; //        the serial line
 

@@ -33,8 +33,16 @@ impl Uart {
 
     /// Waits for a byte.
     pub fn read(&mut self) -> u8 {
-        while self.read_register(STATE) & RECEIVE_FULL == 0 {}
-        self.read_register(DATA) as u8
+        loop {
+            if let Some(byte) = self.try_read() {
+                return byte;
+            }
+        }
+    }
+
+    /// The byte that has arrived, if there is one.
+    pub fn try_read(&mut self) -> Option<u8> {
+        (self.read_register(STATE) & RECEIVE_FULL != 0).then(|| self.read_register(DATA) as u8)
     }
 
     /// Sends `bytes`; returns when the last one is in the transmit buffer.

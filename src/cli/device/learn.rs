@@ -7,6 +7,7 @@ use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
 
 use crate::cli::atomic::{Changes, atomically, check_places};
+use crate::cli::camera::{CameraArgs, INSTEAD_OF_IMAGES};
 use crate::cli::classes::{ClassCount, ClassNames};
 use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Failure;
@@ -24,7 +25,8 @@ use crate::report::text::{count, hexadecimal, shown};
 #[command(after_help = "Examples:\n  \
     macula learn --device clinic.store --encoder encoder.onnx --class nodule a.png b.png c.png\n  \
     macula learn --device tcp:ward-3.local:7000 --class nodule --data NODULES\n  \
-    macula learn --device clinic.store --data SLIDES --split train --shots 5\n\n\
+    macula learn --device clinic.store --data SLIDES --split train --shots 5\n  \
+    macula learn --device clinic.store --class nodule --camera /dev/video0\n\n\
     A store file that does not exist is created for the encoder of --encoder, and records it.")]
 pub struct Args {
     #[command(flatten)]
@@ -33,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", required_unless_present = "data")]
     class: Option<String>,
     /// Image files
-    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    #[arg(value_name = "IMAGE", required_unless_present_any = INSTEAD_OF_IMAGES, conflicts_with = "data")]
     images: Vec<PathBuf>,
     /// Learn from a dataset: as one class with --class, or by its labels with --shots alone
     #[arg(long, value_name = "PATH")]
@@ -56,6 +58,8 @@ pub struct Args {
     #[command(flatten)]
     reading: ImageArgs,
     #[command(flatten)]
+    camera: CameraArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -70,17 +74,21 @@ struct Report {
 /// Runs the command. All images are decoded before the first is learned; after an error the device is unchanged.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
+    let picture = args.camera.take()?;
     if args.new
         && let Address::Store(path) = &args.device.device
     {
         StoreFile::remove_blank(path)?;
     }
-    if matches!(&args.device.device, Address::Store(path) if !path.exists()) {
+    if picture.is_none() && matches!(&args.device.device, Address::Store(path) if !path.exists()) {
         // No store is created for unreadable images. The range is unknown until the encoder is open.
         classes(&args, EncoderRange::Irrelevant)?;
     }
     args.device.connect(Missing::Create(args.max_samples), |client| {
-        let classes = classes(&args, client.range())?;
+        let classes = match &picture {
+            Some(picture) => vec![(args.class.clone().unwrap_or_default(), vec![picture.clone()])],
+            None => classes(&args, client.range())?,
+        };
         let sources: Vec<SourceId> =
             classes.iter().flat_map(|(_, images)| images).map(|named| source_of(&named.image)).collect();
         check_places(client, &sources)?;

@@ -12,6 +12,7 @@ use anyhow::ensure;
 use macula_edge::head::HeadKind;
 
 use super::why::NearestSample;
+use crate::cli::camera::{CameraArgs, INSTEAD_OF_IMAGES};
 use crate::cli::classes::ClassNames;
 use crate::cli::connect::DeviceArgs;
 use crate::cli::failure::Kind;
@@ -32,7 +33,8 @@ use row::{DONT_KNOW, Row};
 #[command(after_help = "Examples:\n  \
     macula predict --device clinic.store new.png\n  \
     macula predict --device tcp:ward-3.local:7000 --error-rate 5 --data SLIDES --split test\n  \
-    macula predict --device clinic.store --operating-point sensitivity=0.95 --positive nodule new.png\n\n\
+    macula predict --device clinic.store --operating-point sensitivity=0.95 --positive nodule new.png\n  \
+    macula predict --device clinic.store --camera /dev/video0\n\n\
     A labelled dataset is evaluated: balanced accuracy with its 95 % interval, sensitivity, specificity and ROC AUC per \
     class, and the confusion matrix with a column for \"I don't know\". Labels are matched to classes by name.")]
 pub struct Args {
@@ -51,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "CLASS", requires = "operating_point")]
     positive: Option<String>,
     /// Image files
-    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    #[arg(value_name = "IMAGE", required_unless_present_any = INSTEAD_OF_IMAGES, conflicts_with = "data")]
     images: Vec<PathBuf>,
     /// Classify a dataset, and evaluate the decisions if it has labels
     #[arg(long, value_name = "PATH")]
@@ -64,6 +66,8 @@ pub struct Args {
     each: bool,
     #[command(flatten)]
     reading: ImageArgs,
+    #[command(flatten)]
+    camera: CameraArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -89,8 +93,12 @@ struct Report {
 /// Runs the command.
 pub fn run(mut args: Args) -> anyhow::Result<()> {
     args.device.range = args.reading.stated();
+    let picture = args.camera.take()?;
     args.device.connect(Missing::Refuse, |client| {
-        let images = args.reading.read(&args.images, client.range(), args.common.quiet)?;
+        let images = match &picture {
+            Some(picture) => vec![picture.clone()],
+            None => args.reading.read(&args.images, client.range(), args.common.quiet)?,
+        };
         let names = ClassNames::of(client)?;
         let mut asked = Asked::new(&args, &names)?;
         let Found { quality, attained, rows } = match &args.data {
