@@ -1,5 +1,7 @@
 //! Checks the structure of the code: the invariants of `ARCHITECTURE.md`, and tidiness.
 
+#[path = "architecture/book.rs"]
+mod book;
 #[path = "architecture/module_graph.rs"]
 mod module_graph;
 
@@ -255,6 +257,12 @@ fn the_map_names_existing_files_and_every_module() {
         let found = root().join(place).exists() || texts.contains_key(place);
         assert!(found, "ARCHITECTURE.md names {place}, which does not exist");
     }
+}
+
+#[test]
+fn links_of_documents_lead_somewhere_and_the_book_lists_its_pages() {
+    let faults = book::faults(&root(), &texts());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

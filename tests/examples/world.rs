@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::collect::Example;
+use super::collect::Source;
 use super::shell::{expect, picture};
 
 /// Arguments that would take hours, and their substitutes.
-const SUBSTITUTED: [(&str, &str, &str); 18] = [
+const SUBSTITUTED: [(&str, &str, &str); 20] = [
     ("--seconds", "20", "1"),
+    ("--budget", "90m", "1s"),
     ("--epochs", "40", "2"),
     ("--epochs", "20", "1"),
     ("--epochs", "12", "1"),
@@ -22,6 +23,8 @@ const SUBSTITUTED: [(&str, &str, &str); 18] = [
     ("--episodes", "200", "5"),
     ("--data", "phantoms", "phantoms:16:240"),
     ("--data", "phantoms:32:1200", "phantoms:16:720"),
+    // The stand-in for a run has fewer values.
+    ("--feature-dim", "128", "64"),
     // The stand-in for MobileNetV2 is a network of 64 pixels.
     ("--size", "224", "64"),
     ("--ram", "262144", "100000000"),
@@ -78,6 +81,9 @@ const PARSED_ONLY: [(&str, &str); 13] = [
 const SWEEP: &str = "tasks = \"tasks.toml\"\nevaluation = { shots = [1], episodes = 5, queries = 2 }\n[base]\ndata = \"SCANS\"\nmethod = \"rotation\"\nencoder = \"pico\"\n\
     epochs = 1\nbatch_size = 8\n[[vary]]\nsetting = \"weight_decay\"\nvalues = [0.0, 0.005]\n";
 
+/// Where a device listens in the documents.
+const SOCKET: &str = "tcp:localhost:7000";
+
 /// Options that name an output: a stand-in of that name is removed first.
 const OUTPUTS: [&str; 7] = ["--out", "--report", "--sheet", "--json-head", "--csv", "--card", "--store"];
 
@@ -97,7 +103,11 @@ pub fn parse(words: &[String]) -> Result<(), String> {
 }
 
 fn program(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
+    within(Command::new(env!("CARGO_BIN_EXE_macula")), folder)
+}
+
+/// Nothing of the user's own settings reaches the command.
+fn within(mut command: Command, folder: &Path) -> Command {
     command.current_dir(folder).stdin(Stdio::null()).env_remove("MACULA_DATA").env("XDG_CACHE_HOME", folder);
     command
 }
@@ -173,13 +183,16 @@ impl World {
         Self { base }
     }
 
-    pub fn place(&self, examples: &[Example]) -> Place {
+    pub fn place(&self, source: &Source) -> Place {
+        if source.has_sessions() {
+            return Place::empty();
+        }
         let folder = tempfile::tempdir().unwrap();
         copy(self.base.path(), folder.path());
-        let names = |name: &str| examples.iter().any(|example| example.words.iter().any(|word| word == name));
+        let names = |name: &str| source.examples().any(|example| example.words.iter().any(|word| word == name));
         let store = if names("clinic.store") { "clinic.store" } else { "ward.store" };
         // A document that makes or names another encoder makes its own store, too.
-        if examples.iter().any(|example| example.words[0] == "learn") && (names("keygen") || names("grey-64")) {
+        if source.examples().any(|example| example.words[0] == "learn") && (names("keygen") || names("grey-64")) {
             remove(folder.path(), "ward.store");
         }
         Place { folder, device: None, store }
@@ -249,7 +262,9 @@ pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
     }
     let command = words.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" ");
     for (what, arguments) in ADDED {
-        if (command == what || words[0] == what) && !words.iter().any(|word| word == arguments[0]) {
+        let is_stated =
+            words.iter().any(|word| word == arguments[0] || arguments[0] == "--epochs" && word == "--budget");
+        if (command == what || words[0] == what) && !is_stated {
             words.extend(arguments.iter().map(ToString::to_string));
         }
     }
@@ -262,7 +277,8 @@ pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
             }
         }
     }
-    if words.iter().any(|word| word == "nano-2.macula") {
+    // A document that names the next bundle without making it.
+    if words[0] != "bundle" && words.iter().any(|word| word == "nano-2.macula") {
         let line = "bundle SHIPPED --signing-key maker.key --counter 2 --out nano-2.macula --force";
         expect(0, &folder, &line.split(' ').collect::<Vec<_>>());
     }
@@ -288,6 +304,30 @@ pub fn run(place: &mut Place, words: &[String]) -> Result<(), String> {
 }
 
 impl Place {
+    /// A folder without stand-ins.
+    pub fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), device: None, store: "ward.store" }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command as a person types it into a shell, and returns what the terminal shows, and whether it succeeded.
+    /// The socket [`SOCKET`] is that of a device which serves a copy of the store.
+    pub fn shell(&mut self, command: &str) -> Result<(String, bool), String> {
+        let mut address = SOCKET.to_owned();
+        if command.contains(SOCKET) {
+            address = self.device()?;
+        }
+        let programs = Path::new(env!("CARGO_BIN_EXE_macula")).parent().unwrap();
+        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+        let line = format!("exec 2>&1; {}", command.replace(SOCKET, &address));
+        let mut shell = within(Command::new("bash"), self.folder.path());
+        let output = shell.args(["-c", &line]).env("PATH", path).env("LC_ALL", "C.UTF-8").output().unwrap();
+        Ok((String::from_utf8_lossy(&output.stdout).replace(&address, SOCKET), output.status.success()))
+    }
+
     /// The address of the device on a socket, which is started when it is first needed.
     fn device(&mut self) -> Result<String, String> {
         if self.device.is_none() {
