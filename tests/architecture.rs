@@ -85,6 +85,7 @@ fn graph(texts: &Sources) -> Graph {
         ("main", "src/main.rs"),
         ("macula_firmware_sim", "firmware-sim/src/lib.rs"),
         ("macula_fuzz", "fuzz/src/lib.rs"),
+        ("_macula", "python/src/lib.rs"),
     ];
     Graph::parse(texts, &crates)
 }

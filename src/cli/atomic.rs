@@ -5,15 +5,8 @@ use macula_edge::support_set::SourceId;
 
 use super::failure::Failure;
 use super::print_json;
-use crate::link::{Client, DeviceState, Learned, LinkError};
+use crate::link::{Changes, Client, DeviceState};
 use crate::report::text::count;
-
-/// The changes so far.
-#[derive(Default)]
-pub struct Changes {
-    learned: Vec<SourceId>,
-    added: Vec<(u8, String)>,
-}
 
 /// Changes that could not be undone, as `--json` prints them.
 #[derive(serde::Serialize)]
@@ -22,37 +15,6 @@ struct Kept<'k> {
     learned_kept: Vec<String>,
     classes_kept: Vec<&'k str>,
     error: String,
-}
-
-impl Changes {
-    /// The slot of the class `name`, which is added if it is new.
-    pub fn class(&mut self, client: &mut Client<'_>, name: &str) -> Result<u8, LinkError> {
-        let (slot, added) = client.add_class(name)?;
-        if added {
-            self.added.push((slot, name.to_owned()));
-        }
-        Ok(slot)
-    }
-
-    /// Records the answer to a sample.
-    pub fn note(&mut self, source: SourceId, answer: &Learned) {
-        if answer.new {
-            self.learned.push(source);
-        }
-    }
-
-    /// Removes new samples and classes, the last first. After an error, `self` holds the changes that the device still has.
-    fn undo(&mut self, client: &mut Client<'_>) -> Result<(), LinkError> {
-        while let Some(source) = self.learned.last() {
-            client.forget(*source)?;
-            self.learned.pop();
-        }
-        while let Some((slot, _)) = self.added.last() {
-            client.remove_class(*slot)?;
-            self.added.pop();
-        }
-        Ok(())
-    }
 }
 
 /// Runs `work`, which changes the device. After an error the changes are undone, exactly. If that is impossible,

@@ -17,6 +17,7 @@ mod folder;
 mod hash_index;
 mod idx;
 mod image;
+mod in_memory;
 mod kept;
 mod labels;
 mod layout;

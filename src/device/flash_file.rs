@@ -1,4 +1,4 @@
-//! A file as flash, for the store of the Linux device.
+//! A file as flash, for the store of the Linux device; or memory, for one that is not kept.
 //!
 //! The file has the bytes that flash would have; erased bytes are 0xff. One process uses it at a time. A concurrent
 //! modification (the file was removed, replaced, truncated or overwritten) is detected at the next commit and by a
@@ -75,7 +75,8 @@ impl NorFlashError for FlashFileError {
 /// A file as NOR flash with writes of 4 bytes and erases of 4,096.
 #[derive(Debug)]
 pub struct FlashFile {
-    file: File,
+    /// None for flash in memory.
+    file: Option<File>,
     path: PathBuf,
     /// The content of the file, cached: a store reads much more than it writes.
     bytes: Vec<u8>,
@@ -121,7 +122,21 @@ impl FlashFile {
         bytes.try_reserve_exact(len as usize).map_err(|error| failed("read", error.into()))?;
         (&mut file).take(len).read_to_end(&mut bytes).map_err(|source| failed("read", source))?;
         let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
-        Ok(Self { file, path: path.to_owned(), bytes, modified, modification: None })
+        Ok(Self { file: Some(file), path: path.to_owned(), bytes, modified, modification: None })
+    }
+
+    /// Flash of `size_bytes` in memory that holds `head` and is erased behind it.
+    ///
+    /// # Errors
+    /// When the size is not a multiple of the block.
+    pub fn in_memory(size_bytes: u64, head: &[u8]) -> Result<Self, FlashFileError> {
+        let path = PathBuf::from("memory");
+        if !is_whole(size_bytes) || head.len() as u64 > size_bytes {
+            return Err(FlashFileError::Length { path: path.display().to_string(), found: size_bytes });
+        }
+        let mut bytes = vec![0xff; size_bytes as usize];
+        bytes[..head.len()].copy_from_slice(head);
+        Ok(Self { file: None, path, bytes, modified: None, modification: None })
     }
 
     /// Makes a file of `size_bytes` that holds `head` and is erased behind it, durably and atomically.
@@ -160,7 +175,8 @@ impl FlashFile {
     /// # Errors
     /// When it cannot be renamed.
     pub fn rename(&mut self, path: &Path) -> Result<(), FlashFileError> {
-        let renamed = self.file.sync_all().and_then(|()| std::fs::rename(&self.path, path));
+        let Some(file) = &self.file else { return Err(self.failed("rename", io::ErrorKind::Unsupported.into())) };
+        let renamed = file.sync_all().and_then(|()| std::fs::rename(&self.path, path));
         renamed.and_then(|()| sync_folder(path)).map_err(|source| self.failed("rename", source))?;
         self.path = path.to_owned();
         Ok(())
@@ -168,18 +184,21 @@ impl FlashFile {
 
     /// Writes `bytes` to the file, reads them back, and updates the cache.
     fn put(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashFileError> {
-        let mut write = || {
-            self.file.seek(SeekFrom::Start(u64::from(offset)))?;
-            self.file.write_all(bytes)?;
-            self.file.seek(SeekFrom::Start(u64::from(offset)))?;
-            let mut read = vec![0; bytes.len()];
-            self.file.read_exact(&mut read)?;
-            Ok(read == bytes)
-        };
-        if !write().map_err(|source| self.failed("write", source))? {
-            return Err(self.fail_modified("it does not hold what was written"));
+        if let Some(file) = &mut self.file {
+            let mut write = || {
+                file.seek(SeekFrom::Start(u64::from(offset)))?;
+                file.write_all(bytes)?;
+                file.seek(SeekFrom::Start(u64::from(offset)))?;
+                let mut read = vec![0; bytes.len()];
+                file.read_exact(&mut read)?;
+                Ok((read == bytes, file.metadata().and_then(|metadata| metadata.modified()).ok()))
+            };
+            let (is_written, modified) = write().map_err(|source| self.failed("write", source))?;
+            if !is_written {
+                return Err(self.fail_modified("it does not hold what was written"));
+            }
+            self.modified = modified;
         }
-        self.modified = self.file.metadata().and_then(|metadata| metadata.modified()).ok();
         self.bytes[offset as usize..][..bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
@@ -189,8 +208,9 @@ impl FlashFile {
         if let Some(what) = self.modification {
             return Err(self.fail_modified(what));
         }
-        let metadata = self.file.metadata().map_err(|source| self.failed("read", source))?;
-        if !is_at(&self.file, &self.path) {
+        let Some(file) = &self.file else { return Ok(()) };
+        let metadata = file.metadata().map_err(|source| self.failed("read", source))?;
+        if !is_at(file, &self.path) {
             return Err(self.fail_modified("it was removed or replaced"));
         }
         if metadata.len() != self.bytes.len() as u64 {
@@ -206,12 +226,13 @@ impl FlashFile {
 
     /// Compares the file with the cache.
     fn compare(&mut self) -> Result<(), FlashFileError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         let mut compare = || -> io::Result<bool> {
-            self.file.seek(SeekFrom::Start(0))?;
+            file.seek(SeekFrom::Start(0))?;
             let mut piece = vec![0; COMPARED];
             for expected in self.bytes.chunks(COMPARED) {
                 let piece = &mut piece[..expected.len()];
-                self.file.read_exact(piece)?;
+                file.read_exact(piece)?;
                 if piece != expected {
                     return Ok(false);
                 }
@@ -323,7 +344,8 @@ impl NorFlash for FlashFile {
 
 impl Flash for FlashFile {
     fn sync(&mut self) -> Result<(), FlashFileError> {
-        self.file.sync_data().map_err(|source| self.failed("sync", source))?;
+        let synced = self.file.as_ref().map_or(Ok(()), File::sync_data);
+        synced.map_err(|source| self.failed("sync", source))?;
         self.check()
     }
 
@@ -331,7 +353,9 @@ impl Flash for FlashFile {
         self.check()?;
         // Drops the page cache of the file, so that the medium is read.
         #[cfg(target_os = "linux")]
-        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        if let Some(file) = &self.file {
+            let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+        }
         self.compare()
     }
 }
@@ -339,6 +363,22 @@ impl Flash for FlashFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_as_flash() {
+        let mut flash = FlashFile::in_memory(2 * BLOCK_LEN as u64, &[7; 4]).unwrap();
+        flash.write(4, &[1, 2, 3, 4]).unwrap();
+        flash.sync().unwrap();
+        flash.refresh().unwrap();
+        let mut bytes = [0; 10];
+        flash.read(0, &mut bytes).unwrap();
+        assert_eq!(bytes, [7, 7, 7, 7, 1, 2, 3, 4, 0xff, 0xff]);
+        assert!(matches!(flash.write(4, &[0; 4]), Err(FlashFileError::Access(NorFlashErrorKind::Other))));
+        flash.erase(0, 4096).unwrap();
+        flash.read(0, &mut bytes).unwrap();
+        assert_eq!(bytes, [0xff; 10]);
+        assert!(matches!(FlashFile::in_memory(5000, &[]), Err(FlashFileError::Length { found: 5000, .. })));
+    }
 
     #[test]
     fn a_file_as_flash() {

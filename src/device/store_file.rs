@@ -214,6 +214,17 @@ impl StoreFile {
         Ok(file)
     }
 
+    /// A store of `header` in memory, which is lost when this is dropped. It has no bundles.
+    ///
+    /// # Errors
+    /// When a number of the header is out of range.
+    pub fn in_memory(header: &StoreHeader) -> Result<Self, DeviceError> {
+        let path = PathBuf::from("memory");
+        let flash = FlashFile::in_memory(header.file_len(), &header.frame(&path)?)?;
+        let slots = [0, 1].map(|slot| SlotFile::beside(&path, slot));
+        Ok(Self { flash, path, slots })
+    }
+
     /// The path of the store.
     pub fn path(&self) -> &Path {
         &self.path

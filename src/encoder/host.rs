@@ -40,7 +40,7 @@ impl HostEncoderInfo {
 
 /// An encoder that runs on the host. [`crate::device::DeviceEncoder`] makes it the [`macula_edge::encoder::Encoder`] of
 /// a device.
-pub trait HostEncoder: Sync {
+pub trait HostEncoder: Send + Sync {
     /// Facts about it.
     fn info(&self) -> &HostEncoderInfo;
 

@@ -18,6 +18,14 @@ pub enum OpenError {
         /// What was found instead.
         found: String,
     },
+    /// No test image is left.
+    #[error("{name} was trained with labels on all {images} test images")]
+    AllSeen {
+        /// The encoder.
+        name: String,
+        /// The test images.
+        images: usize,
+    },
     /// The file or folder cannot be read.
     #[error("cannot read encoder {name}: {source}")]
     Read {

@@ -10,6 +10,8 @@ mod open; //    from a name to an encoder
 mod resolve; // the encoder that a name refers to
 #[cfg(feature = "host")]
 mod source; //  the run, file or training record behind a name
+#[cfg(feature = "host")]
+mod seen; //    test images that an encoder was trained on
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only an ONNX file is given preprocessing"))]
 mod stated; //  preprocessing that the user states
 mod tiles; //   names of encoders that read tiles
@@ -22,6 +24,8 @@ pub use fitted::{EncoderInput, channels_of, is_fitted};
 pub use open::preprocessing_of;
 pub use open::{OpenOptions, Opened, open};
 pub use resolve::is_bundle;
+#[cfg(feature = "host")]
+pub use seen::leave_out_seen;
 #[cfg(feature = "host")]
 pub use source::{blob_arithmetic, dicom_reading_of, model_file, onnx_file, open_run, preset_of, training_images};
 pub use stated::{KnownPreprocessing, Stated, StatedError};

@@ -9,9 +9,11 @@ mod serial; //    a serial line
 mod replies; //   replies that own their memory
 mod client; //    sessions, time-outs, repetition
 mod calls; //     one method per request
+mod changes; //   changes that can be undone
 
 pub use address::{Address, BAUD_DEFAULT};
 pub use calls::{PredictOptions, Sample};
+pub use changes::Changes;
 pub use client::{Client, ClientMemory, Embed};
 pub use error::LinkError;
 pub use replies::{

@@ -21,7 +21,7 @@ pub enum HeadError {
     /// Memory has the wrong size.
     #[error("memory for {what} holds {found} values; {expected} are needed")]
     Memory {
-        /// Which memory: `scratch`, `probabilities`, `features`, `supports`.
+        /// Which memory: `scratch`, `probabilities`, `features`, `supports`, `weights`.
         what: &'static str,
         /// Values lent.
         found: usize,

@@ -152,6 +152,22 @@ impl<'w> Head<'w> {
         Self { dim, weights, biases }
     }
 
+    /// A head that was solved before.
+    ///
+    /// * `classes`: C
+    /// * `weights`: those of [`Self::weights`], `[C, D]`, then those of [`Self::biases`], `[C]`
+    ///
+    /// # Errors
+    /// When a size is out of range or `weights` has another length.
+    pub fn from_weights(dim: usize, classes: usize, weights: &'w [f64]) -> Result<Self, HeadError> {
+        check_sizes(dim, classes)?;
+        let expected = Self::weights_len(dim, classes);
+        if weights.len() != expected {
+            return Err(HeadError::Memory { what: "weights", found: weights.len(), expected });
+        }
+        Ok(Self::of_weights(dim, classes, weights))
+    }
+
     /// Weights `[C, D]` for quantised features.
     pub fn weights(&self) -> &'w [f64] {
         self.weights
@@ -184,13 +200,18 @@ impl<'w> Head<'w> {
     }
 }
 
-pub(crate) fn check(supports: Supports<'_>, classes: usize) -> Result<(), HeadError> {
-    if !(1..=DIM_MAX).contains(&supports.dim) {
-        return Err(HeadError::DimensionOutOfRange { found: supports.dim });
+fn check_sizes(dim: usize, classes: usize) -> Result<(), HeadError> {
+    if !(1..=DIM_MAX).contains(&dim) {
+        return Err(HeadError::DimensionOutOfRange { found: dim });
     }
     if !(1..=CLASSES_MAX).contains(&classes) {
         return Err(HeadError::ClassesOutOfRange { found: classes });
     }
+    Ok(())
+}
+
+pub(crate) fn check(supports: Supports<'_>, classes: usize) -> Result<(), HeadError> {
+    check_sizes(supports.dim, classes)?;
     let expected = supports.len() * supports.dim;
     if supports.features.len() != expected {
         return Err(HeadError::Memory { what: "features", found: supports.features.len(), expected });

@@ -6,7 +6,7 @@ use anyhow::bail;
 use macula_edge::protocol::Reason;
 use macula_edge::support_set::SourceId;
 
-use crate::cli::atomic::{Changes, atomically, check_places};
+use crate::cli::atomic::{atomically, check_places};
 use crate::cli::camera::{CameraArgs, INSTEAD_OF_IMAGES};
 use crate::cli::classes::{ClassCount, ClassNames};
 use crate::cli::connect::DeviceArgs;
@@ -17,7 +17,7 @@ use crate::cli::samples::ClassImages;
 use crate::cli::{Common, print_json, samples};
 use crate::data::Split;
 use crate::device::{NamedImage, StoreFile, now_s, source_of};
-use crate::link::{Address, Client, LinkError, Provenance, Sample};
+use crate::link::{Address, Changes, Client, LinkError, Provenance, Sample};
 use crate::report::text::{count, hexadecimal, shown};
 
 /// Arguments of `macula learn`.

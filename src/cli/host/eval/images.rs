@@ -67,7 +67,7 @@ impl ProbeArgs {
         for (part, indices) in [("train", &train), (self.split.as_str(), &test)] {
             anyhow::ensure!(!indices.is_empty(), "{}: no readable image in the {part} split", self.data);
         }
-        remarks.extend(parts::leave_out_seen(&self.encoder, &dataset, &read, &mut test)?);
+        remarks.extend(encoders::leave_out_seen(&self.encoder, &dataset, &read.images, &mut test)?);
         let leaks = SplitLeaks::find(&dataset, &train, &test, &read.looks);
         let digests = read.images.into_iter().collect();
         Ok(Images { dataset, train, test, digests, cache: self.cache.open()?, leaks, remarks })
