@@ -457,7 +457,7 @@ fn the_conversation_in_the_document_takes_place() {
         .skip(2)
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    assert!(rows.len() >= 18 && rows.len() % 2 == 0, "{rows:?}");
+    assert!(rows.len() >= 18 && rows.len().is_multiple_of(2), "{rows:?}");
     with_device(|device| {
         for pair in rows.chunks(2) {
             let [host, reply] = pair else { panic!("{pair:?}") };

@@ -137,6 +137,7 @@ impl Head {
     }
 
     /// For pickle.
+    #[expect(clippy::type_complexity, reason = "weights and biases, as `__new__` takes them")]
     fn __getnewargs__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>)> {
         Ok((self.weights(py)?, self.biases(py)))
     }

@@ -88,6 +88,10 @@ fn without_tables(jpeg: &[u8]) -> Vec<u8> {
     bare
 }
 
+fn learn<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    with("learn", &[&["--class", "test", "--json"], arguments].concat())
+}
+
 #[test]
 fn a_picture_of_a_camera_is_predicted_as_its_file() {
     let stage = Stage::new();
@@ -127,7 +131,6 @@ fn a_picture_of_a_camera_is_predicted_as_its_file() {
         same(stage.predict(&[("FORMATS", "MJPG"), ("FRAMES", frames)], &[]), "drawn.jpg");
     }
     // A sample of a camera has the source of its file: it is known when it is taught from there.
-    let learn = |arguments: &[&str]| with("learn", &[&["--class", "test", "--json"], arguments].concat());
     let found = stage.output(&yuyv, &learn(&["--camera", DEVICE]));
     let report = json(&String::from_utf8(found.stdout).unwrap());
     assert_eq!((&report["learned"], &report["known"]), (&1.into(), &0.into()), "{report}");
@@ -143,7 +146,7 @@ fn every_fault_of_a_camera_has_its_exit_code() {
     drawn.save_with_format(stage.path().join("drawn.jpg"), ImageFormat::Jpeg).unwrap();
     let jpeg = fs::read(stage.path().join("drawn.jpg")).unwrap();
     stage.write("cut.mjpg", &jpeg[..jpeg.len() / 2]);
-    stage.write("cut.rgb", &drawn[..3599]);
+    stage.write("cut.rgb", &drawn.as_raw()[..3599]);
     let before = super::state(&stage.folder);
     let asks = |variables: &[(&str, &str)], arguments: &[&str]| {
         let taken = ["--class", "new", "--camera", DEVICE, "--camera-seconds", "0.3", "--camera-skip", "1", "--json"];
