@@ -1,4 +1,4 @@
-"""Tests examples/python/macula_client.py, the client of the protocol in Python.
+"""Tests examples/python/macula_client/, the client of the protocol in Python.
 
     client_check.py device PROGRAM     the document's conversation; `PROGRAM device` over TCP and over a serial line
     client_check.py board IMAGE        the Cortex-M image IMAGE in QEMU
@@ -69,14 +69,14 @@ def check_document():
     lines = rows("A conversation")[1:]
     frames = [(documented(host[3]), documented(device[3])) for host, device in zip(lines[0::2], lines[1::2])]
     image = client.Image(3, 2, 1, bytes([0, 0, 0, 0, 40, 30]))
-    with unittest.mock.patch.object(client.secrets, "randbits", lambda _bits: 0x12345678):
+    with unittest.mock.patch("secrets.randbits", lambda _bits: 0x12345678):
         device = client.Device(Recorded(frames[:-1]))
     assert (device.hello.dim, device.hello.image_bytes_max) == (3, 60), device.hello
     assert device.add_class("scar") == client.ClassAdded(0, True)
     assert refused(lambda: device.exchange(b"\x0b\0\0\x64")).reason is client.Reason.NOTHING_LEARNED
     assert device.learn(0, image, 7, 1_700_000_000) == client.Learned(0, True, 1)
     _, fields = device.exchange(b"\x0b\0\0\x64")
-    prediction = client.Prediction._read(fields)
+    prediction = client.Prediction.read(fields)
     fields.end()
     origin = client.Provenance(0, 7, 1_700_000_000)
     assert prediction.nearest == (client.Neighbour(image.source, origin, 1.0),)

@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn an_image_is_sent_again_after_another_host() {
-        let lent = || Box::leak(Box::new([0; ROOM])).as_mut_slice();
+        let lent = || Box::leak(Box::new([0_u8; ROOM])).as_mut_slice();
         let mut line = Shared {
             endpoint: Endpoint::new(lent(), lent()),
             other: protocol::Client::new(7, lent(), lent()),
