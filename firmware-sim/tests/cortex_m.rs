@@ -127,10 +127,10 @@ fn build_in_c(name: &str, blob: Option<&Path>) -> PathBuf {
     let out = fs::canonicalize(&target).unwrap().join("cortex-m").join(name);
     let mut make = Command::new("make");
     make.arg("--directory").arg(root.join("edge/capi")).arg("chip").arg(format!("OUT={}", out.display()));
-    make.arg(format!("CHIP_SIZES=-DDIM={DIM}")).env_remove("MAKEFLAGS");
-    if let Some(blob) = blob {
-        make.arg(format!("BLOB={}", blob.display()));
-    }
+    make.env_remove("MAKEFLAGS").arg(match blob {
+        Some(blob) => format!("BLOB={}", blob.display()),
+        None => format!("CHIP_SIZES=-DDIM={DIM}"),
+    });
     let done = make.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     out.join("chip/firmware.elf")

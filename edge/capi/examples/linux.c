@@ -25,8 +25,9 @@
 // ---- Sizes: what this device can hold, all known at compile time ----------------------------------------------------
 
 #ifndef DIM
-#define DIM 128 // features without a blob; a blob may have fewer dimensions, not more
+#define DIM 128 // of features without a blob
 #endif
+#define DIM_MAX 256 // of a blob
 #define CLASSES 8
 #define SUPPORTS 64
 #define IMAGE_SIZE (256 * 256 * 3)
@@ -37,7 +38,7 @@
 #define BLOCKS 64
 
 static macula_device device;
-static uint64_t memory[MACULA_MEMORY_SIZE(DIM, CLASSES, SUPPORTS, IMAGE_SIZE, WORK_WORDS, 4) / 8];
+static uint64_t memory[MACULA_MEMORY_SIZE(DIM_MAX, CLASSES, SUPPORTS, IMAGE_SIZE, WORK_WORDS, 4) / 8];
 static uint64_t blob[BLOB_SIZE / 8];
 
 static void stop(const char *what)
@@ -225,13 +226,14 @@ static void teach(const macula_blob_info *info)
             source[0] = (uint8_t)(2 * number + (uint32_t)class);
             CHECK(macula_learn(&device, slots[class], source, 1, (uint64_t)time(NULL), NULL, NULL));
         }
-    int right = 0;
+    int right = 0, in_set = 0;
     for (uint32_t number = 100; number < 110; number++)
         for (int class = 0; class < 2; class++) {
             macula_prediction prediction;
             give_image(info, class, number);
             CHECK(macula_predict(&device, NULL, 0, 100, &prediction));
-            right += prediction.slot == slots[class] && MACULA_SET_HAS(prediction.set, slots[class]);
+            right += prediction.slot == slots[class];
+            in_set += MACULA_SET_HAS(prediction.set, slots[class]);
             if (number == 100)
                 printf("%s: class %u, probability %.3f, known %d, nearest support %.3f\n", names[class], prediction.slot,
                        prediction.probability, prediction.known, prediction.nearest[0].similarity);
@@ -240,7 +242,7 @@ static void teach(const macula_blob_info *info)
     macula_report report;
     CHECK(macula_forget(&device, source, &was_known));
     CHECK(macula_get_report(&device, &report));
-    printf("%d of 20 right, %u supports, %llu bytes programmed\n", right, report.supports,
+    printf("20 asked: %d right, %d in their set; %u supports, %llu bytes programmed\n", right, in_set, report.supports,
            (unsigned long long)report.bytes_programmed);
 }
 

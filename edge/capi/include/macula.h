@@ -72,6 +72,9 @@
     MACULA_MAX_((unit) + MACULA_UP_(8 + MACULA_MAX_(28 + 2 * (size_t)(dim), 128), unit), 2 * MACULA_UP_(52, unit))
 
 
+// Version of this interface. It rises when a program must be compiled again.
+#define MACULA_API_VERSION 1
+
 // Bytes that identify the origin of a support: the first 16 bytes of the SHA-256 of an image or a feature.
 #define MACULA_SOURCE_SIZE 16
 
@@ -92,42 +95,22 @@
 
 #if defined(MACULA_64_BIT)
 // Words of 8 bytes of a device.
-#define MACULA_DEVICE_WORDS 900
+#define MACULA_DEVICE_WORDS 351
 #endif
 
 #if defined(MACULA_32_BIT)
 // Words of 8 bytes of a device.
-#define MACULA_DEVICE_WORDS 900
+#define MACULA_DEVICE_WORDS 266
 #endif
-
-// Version of this interface. It rises when a program must be compiled again.
-#define MACULA_API_VERSION 1
-
-// The outcome of a test.
-enum macula_outcome
-#ifdef __cplusplus
-  : int32_t
-#endif // __cplusplus
- {
-    // As expected.
-    MACULA_OUTCOME_PASSED = 0,
-    // Not as expected.
-    MACULA_OUTCOME_FAILED = 1,
-    // The device has nothing to test.
-    MACULA_OUTCOME_ABSENT = 2,
-};
-#ifndef __cplusplus
-typedef int32_t macula_outcome;
-#endif // __cplusplus
 
 // The result of a function. Numbers are appended, never changed.
 //
 // Positive: the device refused, and nothing has changed; the number is that of a refusal in the protocol. Negative: a
 // mistake in the call, or the device cannot be opened. `macula_error_detail` gives two numbers more.
 enum macula_status
-#ifdef __cplusplus
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : int32_t
-#endif // __cplusplus
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
     // Done.
     MACULA_STATUS_OK = 0,
@@ -249,7 +232,32 @@ enum macula_status
     MACULA_STATUS_STORE_DOES_NOT_FIT = -37,
 };
 #ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum macula_status macula_status;
+#else
 typedef int32_t macula_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// The outcome of a test.
+enum macula_outcome
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    // As expected.
+    MACULA_OUTCOME_PASSED = 0,
+    // Not as expected.
+    MACULA_OUTCOME_FAILED = 1,
+    // The device has nothing to test.
+    MACULA_OUTCOME_ABSENT = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum macula_outcome macula_outcome;
+#else
+typedef int32_t macula_outcome;
+#endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
 // A device. Make it static, zero it (as C does with static variables) and give it to `macula_open`; its content is
@@ -263,7 +271,10 @@ typedef struct {
 typedef int32_t (*macula_read_flash)(void *user, uint32_t address, uint8_t *bytes, size_t size);
 
 // Programs `size` bytes at `address`. Returns 0 once they are on the flash.
-typedef int32_t (*macula_program_flash)(void *user, uint32_t address, const uint8_t *bytes, size_t size);
+typedef int32_t (*macula_program_flash)(void *user,
+                                        uint32_t address,
+                                        const uint8_t *bytes,
+                                        size_t size);
 
 // Erases the block at `address` to 0xff. Returns 0 once it is erased.
 typedef int32_t (*macula_erase_flash)(void *user, uint32_t address);
@@ -478,7 +489,7 @@ extern "C" {
 // A short English text for `status`. It is static; for a number that is no status it says so.
 const char *macula_status_text(int32_t status);
 
-// Bytes of a device in this library: `sizeof(macula_device)`, unless header and library do not belong together.
+// Bytes of a device in this library. More than `sizeof(macula_device)` means that header and library do not belong together.
 size_t macula_device_size(void);
 
 // Opens a device: checks the blob, opens the store on the flash (erased flash becomes an empty store) and reads all
@@ -637,8 +648,11 @@ macula_status macula_handle(macula_device *device,
                             size_t reply_max,
                             size_t *reply_size);
 
-#ifdef __cplusplus
-} // extern "C"
-#endif // __cplusplus
+// Of the C library; a program without one defines it.
+extern void abort(void);
 
-#endif /* MACULA_H */
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* MACULA_H */

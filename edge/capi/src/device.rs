@@ -21,11 +21,11 @@ use crate::status::{Failure, Status};
 
 /// Words of 8 bytes of a device.
 #[cfg(target_pointer_width = "64")]
-pub const MACULA_DEVICE_WORDS: usize = 900;
+pub const MACULA_DEVICE_WORDS: usize = 351;
 
 /// Words of 8 bytes of a device.
 #[cfg(target_pointer_width = "32")]
-pub const MACULA_DEVICE_WORDS: usize = 900;
+pub const MACULA_DEVICE_WORDS: usize = 266;
 
 /// Most places for supports, so that no size overflows.
 const SUPPORTS_MAX: u32 = u16::MAX as u32;
@@ -95,7 +95,7 @@ const CLOSED: u32 = 0;
 
 const _: () = assert!(size_of::<Context>() <= size_of::<Device>() && align_of::<Context>() <= align_of::<Device>());
 
-/// Bytes of a device in this library: `sizeof(macula_device)`, unless header and library do not belong together.
+/// Bytes of a device in this library. More than `sizeof(macula_device)` means that header and library do not belong together.
 #[unsafe(no_mangle)]
 pub extern "C" fn macula_device_size() -> usize {
     size_of::<Context>().next_multiple_of(8)

@@ -4,10 +4,7 @@ use macula_edge::encoder::{Blob, EncodeError, Encoder, EncoderInfo, FeaturesOnly
 use macula_edge::image::RawImage;
 
 /// A blob, or nothing on a device that takes features only.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is no allocator, and the caller's memory has room for the larger one"
-)]
+#[expect(clippy::large_enum_variant, reason = "it lies in the caller's memory, which has room for the larger one")]
 pub(crate) enum AnyEncoder<'b> {
     Blob(Blob<'b>),
     FeaturesOnly(FeaturesOnly),

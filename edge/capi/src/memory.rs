@@ -84,11 +84,11 @@ impl Parts {
     /// Divides `memory`, whose content becomes zero.
     pub fn of(memory: &'static mut [u8], sizes: &Sizes) -> Result<Self, Failure> {
         let (found, needed) = (memory.len() as u64, memory_size(sizes));
-        if !memory.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-            return Err(Status::Misaligned.with(memory.as_ptr().addr() as u64, ALIGNMENT as u64));
-        }
         if found < needed {
             return Err(Status::MemoryTooSmall.with(found, needed));
+        }
+        if !memory.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(Status::Misaligned.with(memory.as_ptr().addr() as u64, ALIGNMENT as u64));
         }
         memory.fill(0);
         let mut rest = memory;

@@ -234,5 +234,5 @@ fn the_example_teaches_and_predicts() {
     let folder = tempfile::tempdir().unwrap();
     let flash = folder.path().join("c.flash");
     let printed = run(Command::new(built().join("linux")).arg(&flash).arg("--blob").arg(&blob).arg("teach"));
-    assert!(printed.contains("\n20 of 20 right, 19 supports, "), "{printed}");
+    assert!(printed.contains("\n20 asked: 20 right, 19 in their set; 19 supports, "), "{printed}");
 }
