@@ -123,3 +123,23 @@ fn prototype_by_hand() {
     let wrong = HeadError::Memory { what: "probabilities", found: 1, expected: 3 };
     assert_eq!(head.predict(&[1, 2], &mut [0.0]), Err(wrong));
 }
+
+#[test]
+fn a_head_from_its_weights_predicts_the_same() {
+    let mut generator = Xorshift(5);
+    let task = Task::new(16, &[3; CLASSES], &mut generator);
+    let mut scratch = vec![f64::NAN; Head::scratch_len(16, CLASSES, 3 * CLASSES)];
+    let head = Head::fit(HeadKind::Auto, task.supports(), CLASSES, &mut scratch).unwrap();
+    let weights = [head.weights(), head.biases()].concat();
+    let again = Head::from_weights(16, CLASSES, &weights).unwrap();
+    let (mut expected, mut found) = ([0.0; CLASSES], [0.0; CLASSES]);
+    for class in 0..CLASSES {
+        let query = generator.feature(16, class);
+        assert_eq!(again.predict(&query, &mut found), head.predict(&query, &mut expected));
+        assert_eq!(found, expected);
+    }
+    let wrong = HeadError::Memory { what: "weights", found: weights.len() - 1, expected: weights.len() };
+    assert_eq!(Head::from_weights(16, CLASSES, &weights[1..]).unwrap_err(), wrong);
+    assert_eq!(Head::from_weights(0, 1, &[0.0]).unwrap_err(), HeadError::DimensionOutOfRange { found: 0 });
+    assert_eq!(Head::from_weights(1, 256, &[]).unwrap_err(), HeadError::ClassesOutOfRange { found: 256 });
+}

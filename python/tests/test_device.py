@@ -123,9 +123,10 @@ def test_a_bundle_makes_a_device(phantoms, tmp_path):
         state = device.state_sha256()
     with macula.Device(store=path) as device:
         assert device.state_sha256() == state
+        predicted = [found.label for found in device.predict(images[:20])]
     with macula.Device(bundle, trust=trust) as device:
         teach(device, images, labels)
-        assert device.state_sha256() == state
+        assert [found.label for found in device.predict(images[:20])] == predicted
 
 
 def program() -> Path:
@@ -157,9 +158,12 @@ def learns_the_same(remote: macula.Device, local: macula.Device, phantoms) -> No
     images, labels = phantoms
     for device in (remote, local):
         teach(device, images, labels, 3)
-    assert remote.state_sha256() == local.state_sha256()
-    answers = [[(found.label, found.known) for found in device.predict(images[:5])] for device in (remote, local)]
-    assert answers[0] == answers[1]
+    assert remote.classes == local.classes
+    # The two are of different builds, whose features may differ in the last bit.
+    for one, other in zip(remote.predict(images[:8]), local.predict(images[:8])):
+        assert (one.label, one.known, one.prediction_set) == (other.label, other.known, other.prediction_set)
+        assert abs(one.probability - other.probability) < 1e-3
+        assert [near.source for near in one.nearest] == [near.source for near in other.nearest]
 
 
 def test_a_device_behind_a_socket_learns_the_same(encoder, phantoms, tmp_path):

@@ -88,6 +88,38 @@ def test_a_shipped_model_and_its_export_agree(phantoms):
         macula.Encoder(models / "grey-64.macula")
 
 
+def _children() -> list[str]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [pid for task in tasks for pid in task.read_text().split()]
+
+
+def test_a_foreign_onnx_file_runs_in_a_process_of_its_own():
+    file = Path(__file__).parents[2] / "tests" / "vectors" / "torch_net.onnx"
+    if not file.exists():
+        pytest.skip("the package was tested outside its repository")
+    images = np.random.default_rng(1).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    with pytest.raises(macula.EncoderError, match="does not state its preprocessing"):
+        macula.Encoder(file)
+
+    def workers() -> list[int]:
+        children = [Path(f"/proc/{pid}/cmdline") for pid in _children()]
+        return [int(path.parent.name) for path in children if "_worker.py" in path.read_text()]
+
+    encoder = macula.Encoder(file, preprocessing="unit")
+    features = encoder.encode(images)
+    (worker,) = workers()
+    own = macula.Encoder(file, preprocessing="unit", isolate=False)
+    assert features.shape == (3, own.feature_dim) and np.array_equal(features, own.encode(images))
+    os.kill(worker, signal.SIGKILL)
+    try:
+        encoder.encode(images)
+    except macula.EncoderError as error:
+        assert "killed" in str(error)
+    assert np.array_equal(encoder.encode(images), features), "the next request starts a new process"
+    del encoder
+    assert not workers()
+
+
 def test_other_threads_run_while_images_are_encoded(phantoms):
     images = np.tile(phantoms[0], (4, 1, 1))
     encoder = macula.Encoder("grey-64")

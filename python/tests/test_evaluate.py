@@ -18,8 +18,10 @@ def test_an_encoder_is_ahead_of_the_baselines_on_phantoms():
     assert ahead["encoder"] == "raw-pixels" and ahead["ahead_interval"][0] < ahead["ahead"] < ahead["ahead_interval"][1]
     assert np.isclose(found.rows[0]["balanced_accuracy"] - ahead["balanced_accuracy"], ahead["ahead"])
     assert "raw-pixels" in str(found) and "<td>raw-pixels</td>" in found._repr_html_()
-    again = macula.evaluate(macula.Encoder("grey-64"), dataset, shots=(1, 5), queries=4, episodes=20)
-    figures = [[row["balanced_accuracy"] for row in result.rows] for result in (found, again)]
+    again = macula.evaluate(
+        macula.Encoder("grey-64"), dataset, shots=(1, 5), queries=4, episodes=20, baselines=["raw-pixels"]
+    )
+    figures = [[row["balanced_accuracy"] for row in result.rows[:4]] for result in (found, again)]
     assert figures[0] == figures[1]
 
 
@@ -36,7 +38,7 @@ def test_arrays_are_split_and_labelled_in_any_form():
 
 
 def test_wrong_arguments_are_named():
-    dataset = macula.Dataset("phantoms:16:20")
+    dataset = macula.Dataset("phantoms:16:60")
     images = dataset.images()
     for arguments, message in [
         ({"shots": 1000}, "images, but an episode needs"),
@@ -56,6 +58,8 @@ def test_wrong_arguments_are_named():
 
 
 def test_real_xrays(xrays):
-    found = macula.evaluate("grey-64", xrays, shots=5, episodes=20, baselines=["raw-pixels"])
+    chosen = np.concatenate([np.flatnonzero(xrays.labels == label)[:250] for label in (0, 1)]).tolist()
+    names = np.array(xrays.class_names)[xrays.labels[chosen]]
+    found = macula.evaluate("grey-64", xrays.images(chosen), names, episodes=20, baselines=["raw-pixels"])
     assert found.balanced_accuracy > 0.65, str(found)
     assert found.rows[0]["area_under_roc"] > 0.7

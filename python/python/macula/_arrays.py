@@ -9,7 +9,7 @@ from ._errors import InputError
 from ._macula import Dataset
 
 if TYPE_CHECKING:
-    from ._macula import Images, Labelled
+    from ._types import Images, Labelled
 
 
 def labelled(data: Images | Dataset | str | os.PathLike[str], labels: Any) -> Labelled:

@@ -12,7 +12,8 @@ from . import _macula
 from ._arrays import labelled
 
 if TYPE_CHECKING:
-    from ._macula import Dataset, Encoder, Images
+    from ._macula import Dataset, Encoder
+    from ._types import Images
 
 _COLUMNS = ("encoder", "shots", "balanced accuracy", "95 % interval", "encoder ahead by", "95 % interval")
 

@@ -1,20 +1,30 @@
 """The native module. `macula` exports what is public of it."""
 
-import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-# [N, H, W], [N, H, W, C], or arrays [H, W] or [H, W, C].
-Images: TypeAlias = NDArray[np.uint8] | list[NDArray[np.uint8]] | tuple[NDArray[np.uint8], ...]
-Path: TypeAlias = str | os.PathLike[str]
-# Images, the label of each (-1 for none) and the names of the classes; or a dataset or its name.
-Labelled: TypeAlias = Dataset | Path | tuple[Images, Sequence[int], Sequence[str]]
-HeadName: TypeAlias = Literal["auto", "prototype", "gaussian", "logistic"] | str
+from ._types import HeadName, Images, Labelled, Path
+
+__all__ = [
+    "Dataset",
+    "Device",
+    "Encoder",
+    "Head",
+    "Neighbour",
+    "Prediction",
+    "__version__",
+    "connect",
+    "evaluate",
+    "models",
+    "pretrain",
+    "read_image",
+    "serve_worker",
+]
 
 __version__: str
 

@@ -12,7 +12,8 @@ from . import _macula
 from ._arrays import labelled
 
 if TYPE_CHECKING:
-    from ._macula import Dataset, Encoder, Images
+    from ._macula import Dataset, Encoder
+    from ._types import Images
 
 
 @dataclass(frozen=True)

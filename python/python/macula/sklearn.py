@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
     from typing_extensions import Self
 
-    from ._macula import Images
+    from ._types import Images
 
 __all__ = ["MaculaClassifier", "MaculaEncoder"]
 
