@@ -88,6 +88,7 @@ fn without_tables(jpeg: &[u8]) -> Vec<u8> {
     bare
 }
 
+/// The command that teaches a picture of these tests.
 fn learn<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     with("learn", &[&["--class", "test", "--json"], arguments].concat())
 }
