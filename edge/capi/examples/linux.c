@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,8 +105,10 @@ static int open_flash(const char *path)
     if (file < 0)
         stop(path);
     off_t size = lseek(file, 0, SEEK_END);
-    for (uint32_t at = (uint32_t)(size < 0 ? 0 : size) / BLOCK * BLOCK; at < BLOCK * BLOCKS; at += BLOCK)
-        if (flash_erase(&file, at) != 0)
+    if (size < 0)
+        stop(path);
+    for (off_t at = size / BLOCK * BLOCK; at < BLOCK * BLOCKS; at += BLOCK)
+        if (flash_erase(&file, (uint32_t)at) != 0)
             stop(path);
     return file;
 }
@@ -208,9 +211,10 @@ static void draw(const macula_blob_info *info, int is_disc, uint32_t number, uin
 static void give_image(const macula_blob_info *info, int is_disc, uint32_t number)
 {
     static uint8_t pixels[IMAGE_SIZE];
+    // Refuses an image of more than IMAGE_SIZE bytes, before it is drawn.
+    CHECK(macula_begin_image(&device, info->width, info->height, info->channels));
     uint32_t size = (uint32_t)info->width * info->height * info->channels;
     draw(info, is_disc, number, pixels);
-    CHECK(macula_begin_image(&device, info->width, info->height, info->channels));
     CHECK(macula_append_image(&device, 0, pixels, size));
 }
 
@@ -266,6 +270,8 @@ int main(int count, char **arguments)
         fprintf(stderr, "usage: linux FILE.flash [--blob FILE.blob] stdio | tcp PORT | teach\n");
         return 2;
     }
+    // A host that hangs up before its reply must not end the device: `write` fails instead.
+    signal(SIGPIPE, SIG_IGN);
     int flash = open_flash(arguments[1]);
     open_device(&flash, encoder);
     if (strcmp(mode, "tcp") == 0)

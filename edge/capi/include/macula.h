@@ -6,14 +6,16 @@
 // compile time; both belong to the caller.
 //
 // Pointers: a function checks that a pointer is neither null nor misaligned, unless null is allowed. It relies on its
-// caller that the pointer then points to what is described, and that nothing overlaps the device or its memory.
+// caller that the pointer then points to what is described, and that what it points to overlaps neither the device, nor
+// its memory, nor what another pointer of the same call points to.
 //
 // Threads: a device may be used by one thread at a time, and not from an interrupt that interrupts one of its functions.
-// Different devices are independent. A callback must not call its device; it gets MACULA_STATUS_BUSY.
+// Different devices are independent. A callback must not call its device; it gets MACULA_STATUS_BUSY. A callback returns:
+// it leaves neither by an exception nor by `longjmp`.
 //
-// Errors: every function returns a status, and does nothing unless that is MACULA_STATUS_OK. There is no `errno`. A mistake
-// inside the library calls C's `abort`; a program without a C library defines it, for instance as a reset: everything
-// acknowledged is in flash.
+// Errors: every function returns a status, and changes nothing unless that is MACULA_STATUS_OK. Exceptions are `macula_open`
+// and MACULA_STATUS_STORE_FAULT. There is no `errno`. A mistake inside the library calls C's `abort`; a program without a C
+// library defines it, for instance as a reset: everything acknowledged is in flash.
 
 
 #ifndef MACULA_H
@@ -75,7 +77,7 @@
 // Version of this interface. It rises when a program must be compiled again.
 #define MACULA_API_VERSION 1
 
-// Bytes that identify the origin of a support: the first 16 bytes of the SHA-256 of an image or a feature.
+// Bytes that identify the origin of a support.
 #define MACULA_SOURCE_SIZE 16
 
 // Bytes of the longest class name, without the zero byte behind it.
@@ -105,7 +107,7 @@
 
 // The result of a function. Numbers are appended, never changed.
 //
-// Positive: the device refused, and nothing has changed; the number is that of a refusal in the protocol. Negative: a
+// Positive: the device refused; the number is that of a refusal in the protocol. Negative: a
 // mistake in the call, or the device cannot be opened. `macula_error_detail` gives two numbers more.
 enum macula_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -152,7 +154,8 @@ enum macula_status
     MACULA_STATUS_ENCODER_FAILED = 18,
     // The store has no room; everything in it stays. Found: bytes needed. Limit: bytes free.
     MACULA_STATUS_STORE_FULL = 19,
-    // The store cannot read or write its flash, or the flash does not hold what was written.
+    // The store cannot read or write its flash, or the flash does not hold what was written. If later changes are refused
+    // with found 10, open the device again: only that tells whether this change took effect.
     MACULA_STATUS_STORE_FAULT = 20,
     // No class has a support yet.
     MACULA_STATUS_NOTHING_LEARNED = 21,
@@ -224,7 +227,7 @@ enum macula_status
     MACULA_STATUS_NOT_A_STORE = -33,
     // A later program wrote the store. Found: its format version. Limit: the latest that is read.
     MACULA_STATUS_STORE_NEWER = -34,
-    // The store belongs to another encoder.
+    // The store belongs to another encoder. Erase the range to begin an empty one.
     MACULA_STATUS_STORE_OTHER_ENCODER = -35,
     // The store is damaged. Found: the address.
     MACULA_STATUS_STORE_DAMAGED = -36,
@@ -261,7 +264,7 @@ typedef int32_t macula_outcome;
 #endif // __cplusplus
 
 // A device. Make it static, zero it (as C does with static variables) and give it to `macula_open`; its content is
-// private. Several devices do not share anything.
+// private. Several devices do not share anything. Do not copy an open device.
 typedef struct {
     // Private.
     uint64_t words[MACULA_DEVICE_WORDS];
@@ -309,7 +312,7 @@ typedef struct {
     uint32_t size;
 } macula_flash;
 
-// What a device is opened with. Everything that it points to must stay where it is, unchanged, until the device is closed.
+// What a device is opened with. The texts and the blob must stay where they are, unchanged, until the device is closed.
 typedef struct {
     // `MACULA_API_VERSION`.
     uint32_t api_version;
@@ -549,7 +552,7 @@ macula_status macula_class_at(macula_device *device,
 // Learns a sample. It is in flash when this returns `MACULA_STATUS_OK`. A second call with the same class and source
 // changes nothing.
 //
-// * `source`: 16 bytes that identify where the sample comes from: the beginning of the SHA-256 of image or feature
+// * `source`: any 16 bytes that identify the sample. Hosts forget by them: docs/protocol.md says which ones ours take
 // * `teacher`: number of the person who teaches
 // * `time_s`: seconds since 1970; 0 unknown
 // * `input`: null for the image
@@ -627,7 +630,7 @@ macula_status macula_self_test(macula_device *device, macula_self_test_result *r
 // goes to `send` in pieces before this returns. A request that arrives twice is executed once.
 //
 // * `now_s`: the clock in seconds since 1970; 0 without a clock
-// * `send`: called for each piece of a reply, with `user`
+// * `send`: called for each piece of a reply, 1 byte or more, with `user`
 macula_status macula_receive(macula_device *device,
                              const uint8_t *bytes,
                              size_t bytes_size,
@@ -647,9 +650,6 @@ macula_status macula_handle(macula_device *device,
                             uint8_t *reply,
                             size_t reply_max,
                             size_t *reply_size);
-
-// Of the C library; a program without one defines it.
-extern void abort(void);
 
 #ifdef __cplusplus
 }  // extern "C"

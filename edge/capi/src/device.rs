@@ -12,12 +12,12 @@ use macula_edge::session::{Profile, Session};
 use macula_edge::store::{Flash as _, Store, StoreError};
 use macula_edge::support_set::{CLASSES_MAX, SupportSet};
 
-use crate::MACULA_API_VERSION;
 use crate::encoder::AnyEncoder;
 use crate::flash::{CallbackFlash, Flash};
 use crate::memory::{Parts, Sizes};
 use crate::pointer::{check, slice, slice_mut, text};
 use crate::status::{Failure, Status};
+use crate::types::MACULA_API_VERSION;
 
 /// Words of 8 bytes of a device.
 #[cfg(target_pointer_width = "64")]
@@ -34,14 +34,14 @@ const SUPPORTS_MAX: u32 = u16::MAX as u32;
 const PROGRAM_MAX: usize = 32;
 
 /// A device. Make it static, zero it (as C does with static variables) and give it to `macula_open`; its content is
-/// private. Several devices do not share anything.
+/// private. Several devices do not share anything. Do not copy an open device.
 #[repr(C)]
 pub struct Device {
     /// Private.
     pub words: [u64; MACULA_DEVICE_WORDS],
 }
 
-/// What a device is opened with. Everything that it points to must stay where it is, unchanged, until the device is closed.
+/// What a device is opened with. The texts and the blob must stay where they are, unchanged, until the device is closed.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Config {
@@ -124,14 +124,19 @@ pub unsafe extern "C" fn macula_open(
     unsafe {
         let state = addr_of_mut!((*context).state);
         if state.read() == BUSY {
-            return Status::Busy;
+            return finish(context, Err(Status::Busy.into()));
         }
-        state.write(CLOSED);
+        // A callback of the flash that opens this device meanwhile would lend the memory a second time.
+        state.write(BUSY);
         let opened = check(config).and_then(|()| open(&*config, slice_mut(memory, memory_size)?));
-        let result = opened.map(|opened| {
-            addr_of_mut!((*context).opened).write(MaybeUninit::new(opened));
-            state.write(OPEN);
-        });
+        let (next, result) = match opened {
+            Ok(opened) => {
+                addr_of_mut!((*context).opened).write(MaybeUninit::new(opened));
+                (OPEN, Ok(()))
+            }
+            Err(failure) => (CLOSED, Err(failure)),
+        };
+        state.write(next);
         finish(context, result)
     }
 }
@@ -181,8 +186,8 @@ pub(crate) unsafe fn run(device: *mut Device, act: impl FnOnce(&mut Opened) -> R
         let state = addr_of_mut!((*context).state);
         match state.read() {
             OPEN => state.write(BUSY),
-            BUSY => return Status::Busy,
-            _ => return Status::NotOpen,
+            BUSY => return finish(context, Err(Status::Busy.into())),
+            _ => return finish(context, Err(Status::NotOpen.into())),
         }
         let result = act((&mut *addr_of_mut!((*context).opened)).assume_init_mut());
         state.write(OPEN);
@@ -234,6 +239,11 @@ unsafe fn open(config: &Config, memory: &'static mut [u8]) -> Result<Opened, Fai
         work_words: config.work_words,
         flash: flash.sizes(),
     };
+    // The session checks this as well, but after the store was opened: a device that cannot be opened makes no store.
+    let (found, needed) = (u64::from(config.work_words), encoder.info().work_words() as u64);
+    if found < needed {
+        return Err(Status::MemoryTooSmall.with(found, needed));
+    }
     let Parts { names, records, features, store, received, kept, session } = Parts::of(memory, &sizes)?;
     let mut support_set = SupportSet::new(dim, names, records, features).map_err(StoreError::SupportSet)?;
     let range = flash.range();

@@ -6,13 +6,10 @@ use macula_edge::protocol::message::RESET_CONFIRMATION;
 use macula_edge::protocol::{Reply, Request};
 
 use crate::device::{Device, run};
+use crate::input::sample;
 use crate::pointer::{check, place, slice, text};
-use crate::predict::sample;
-use crate::status::{Failure, Status};
+use crate::status::{Failure, Status, UNEXPECTED};
 use crate::types::{Class, Input, Learned, MACULA_NAME_MAX, MACULA_NAME_SIZE, MACULA_SOURCE_SIZE};
-
-/// A reply of another kind than the session gives to the request.
-pub(crate) const UNEXPECTED: Failure = Failure { status: Status::Internal, found: 0, limit: 0 };
 
 /// Adds a class, or finds the class of this name.
 ///
@@ -95,7 +92,7 @@ pub unsafe extern "C" fn macula_class_at(
 /// Learns a sample. It is in flash when this returns `MACULA_STATUS_OK`. A second call with the same class and source
 /// changes nothing.
 ///
-/// * `source`: 16 bytes that identify where the sample comes from: the beginning of the SHA-256 of image or feature
+/// * `source`: any 16 bytes that identify the sample. Hosts forget by them: docs/protocol.md says which ones ours take
 /// * `teacher`: number of the person who teaches
 /// * `time_s`: seconds since 1970; 0 unknown
 /// * `input`: null for the image

@@ -11,6 +11,7 @@
 mod status; //  status codes
 mod pointer; // pointers of C, checked
 mod types; //   structs that cross the boundary
+mod input; //   the sample of a call
 mod flash; //   flash by callbacks
 mod encoder; // a blob, or none
 mod memory; //  the caller's memory, divided
@@ -38,9 +39,6 @@ pub use predict::{macula_append_image, macula_begin_image, macula_embed, macula_
 pub use report::{macula_get_report, macula_self_test};
 pub use status::{Status, macula_status_text};
 pub use types::*;
-
-/// Version of this interface. It rises when a program must be compiled again.
-pub const MACULA_API_VERSION: u32 = 1;
 
 #[cfg(test)]
 extern crate std;

@@ -13,7 +13,7 @@ pub type SendBytes = Option<unsafe extern "C" fn(user: *mut c_void, bytes: *cons
 /// goes to `send` in pieces before this returns. A request that arrives twice is executed once.
 ///
 /// * `now_s`: the clock in seconds since 1970; 0 without a clock
-/// * `send`: called for each piece of a reply, with `user`
+/// * `send`: called for each piece of a reply, 1 byte or more, with `user`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn macula_receive(
     device: *mut Device,
@@ -32,7 +32,12 @@ pub unsafe extern "C" fn macula_receive(
                     session.set_line(line);
                     session.handle(request, now_s, reply)
                 };
-                endpoint.receive(byte, answer, &mut |piece| send(user, piece.as_ptr(), piece.len()));
+                endpoint.receive(byte, answer, &mut |piece| {
+                    // Drivers of a UART refuse to send nothing.
+                    if !piece.is_empty() {
+                        send(user, piece.as_ptr(), piece.len());
+                    }
+                });
             }
             Ok(())
         })

@@ -4,30 +4,10 @@ use macula_edge::protocol::message::{Input as WireInput, Prediction as WirePredi
 use macula_edge::protocol::{Reply, Request};
 
 use crate::device::{Device, run};
-use crate::learn::UNEXPECTED;
+use crate::input::sample;
 use crate::pointer::{check, place, slice, slice_mut};
-use crate::status::{Failure, Status};
+use crate::status::{Status, UNEXPECTED};
 use crate::types::{Input, Prediction, Why, neighbours};
-
-/// The sample of a call: null is the image.
-///
-/// # Safety
-/// `input` is null or points to an input as the header describes it, which nobody changes during `'a`.
-pub(crate) unsafe fn sample<'a>(input: *const Input) -> Result<WireInput<'a>, Failure> {
-    if input.is_null() {
-        return Ok(WireInput::Image);
-    }
-    check(input)?;
-    // SAFETY: by the promise above.
-    let (input, feature) = unsafe {
-        let input = &*input;
-        check(input.feature)?;
-        (input, slice(input.feature, input.dim)?)
-    };
-    // Little-endian, as on the wire: `macula-edge` does not compile for big-endian processors.
-    let bytes = bytemuck::cast_slice(feature);
-    Ok(if input.has_length { WireInput::Measured(bytes, input.length) } else { WireInput::Feature(bytes) })
-}
 
 /// Begins an image; the one before is dropped. Its bytes follow by `macula_append_image`.
 ///

@@ -4,9 +4,8 @@ use macula_edge::protocol::message::{Outcome as WireOutcome, TestResult};
 use macula_edge::protocol::{Reply, Request};
 
 use crate::device::{Device, run};
-use crate::learn::UNEXPECTED;
 use crate::pointer::place;
-use crate::status::Status;
+use crate::status::{Status, UNEXPECTED};
 use crate::types::{Outcome, Report, SelfTest, Test};
 
 /// Gives the state of a device.

@@ -9,7 +9,7 @@ use macula_edge::support_set::SupportSetError;
 
 /// The result of a function. Numbers are appended, never changed.
 ///
-/// Positive: the device refused, and nothing has changed; the number is that of a refusal in the protocol. Negative: a
+/// Positive: the device refused; the number is that of a refusal in the protocol. Negative: a
 /// mistake in the call, or the device cannot be opened. `macula_error_detail` gives two numbers more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::FromRepr, strum::VariantArray)]
 #[repr(i32)]
@@ -55,7 +55,8 @@ pub enum Status {
     EncoderFailed = 18,
     /// The store has no room; everything in it stays. Found: bytes needed. Limit: bytes free.
     StoreFull = 19,
-    /// The store cannot read or write its flash, or the flash does not hold what was written.
+    /// The store cannot read or write its flash, or the flash does not hold what was written. If later changes are refused
+    /// with found 10, open the device again: only that tells whether this change took effect.
     StoreFault = 20,
     /// No class has a support yet.
     NothingLearned = 21,
@@ -130,7 +131,7 @@ pub enum Status {
     NotAStore = -33,
     /// A later program wrote the store. Found: its format version. Limit: the latest that is read.
     StoreNewer = -34,
-    /// The store belongs to another encoder.
+    /// The store belongs to another encoder. Erase the range to begin an empty one.
     StoreOtherEncoder = -35,
     /// The store is damaged. Found: the address.
     StoreDamaged = -36,
@@ -218,6 +219,9 @@ pub(crate) struct Failure {
     pub found: u64,
     pub limit: u64,
 }
+
+/// A reply of another kind than the session gives to the request.
+pub(crate) const UNEXPECTED: Failure = Failure { status: Status::Internal, found: 0, limit: 0 };
 
 impl Status {
     /// A failure with two numbers.

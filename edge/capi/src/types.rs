@@ -3,7 +3,10 @@
 use macula_edge::protocol::message::{NEAREST, NEAREST_WHY, Neighbour as WireNeighbour};
 use macula_edge::support_set::{CLASS_NAME_MAX, CLASSES_MAX, SourceId};
 
-/// Bytes that identify the origin of a support: the first 16 bytes of the SHA-256 of an image or a feature.
+/// Version of this interface. It rises when a program must be compiled again.
+pub const MACULA_API_VERSION: u32 = 1;
+
+/// Bytes that identify the origin of a support.
 pub const MACULA_SOURCE_SIZE: usize = 16;
 
 /// Bytes of the longest class name, without the zero byte behind it.

@@ -204,7 +204,8 @@ impl<'m, E: Encoder, F: Flash> Session<'m, E, F> {
     /// * `now_s`: as for [`Self::handle`]
     ///
     /// # Errors
-    /// When the request is refused; nothing has changed.
+    /// When the request is refused. Nothing has changed, unless the flash failed in the middle of a commit
+    /// ([`StoreError::Unknown`]).
     pub fn execute(&mut self, request: Request<'_>, now_s: u64) -> Result<Reply<'_>, Refusal> {
         match request {
             Request::Hello { version } => self.hello(version),

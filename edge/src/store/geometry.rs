@@ -28,7 +28,11 @@ impl Geometry {
         let FlashSizes { read, write, erase } = flash.sizes();
         for size in [read, write, erase] {
             if !size.is_power_of_two() {
-                return refuse("a size that is not a power of two", size, size.next_power_of_two());
+                return refuse(
+                    "a size that is not a power of two",
+                    size,
+                    size.checked_next_power_of_two().unwrap_or(1 << 31),
+                );
             }
         }
         let unit = unit(flash.sizes());
