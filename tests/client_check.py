@@ -461,6 +461,13 @@ def check_teach(address, folder, files, samples):
     assert "pixels" in teach(address, "predict", "--raw", "3x3", raw, code=2)
     assert "error rate" in teach(address, "predict", "--error-rate", "80", files[0], code=4)
     assert "refused" in teach("localhost:1", "status", code=4)
+    assert "infinity" in teach(address, "predict", "--error-rate", "inf", files[0], code=2)
+    assert "65535" in teach("localhost:70000", "status", code=2)
+    # The reader of the output has gone.
+    script = ROOT / "examples" / "python" / "teach.py"
+    with subprocess.Popen([sys.executable, script, address, "status"], stdout=subprocess.PIPE) as gone:
+        gone.stdout.close()
+        assert gone.wait() == 141
 
 
 # ---- A serial line --------------------------------------------------------------------------------------------------

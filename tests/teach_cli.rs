@@ -2,7 +2,7 @@
 //! and reports.
 #![cfg(feature = "cli")]
 
-#[cfg(all(feature = "camera", target_os = "linux"))]
+#[cfg(all(feature = "camera", target_os = "linux", target_pointer_width = "64"))]
 #[path = "teach_cli/camera.rs"]
 mod camera;
 #[path = "teach_cli/heat_map.rs"]

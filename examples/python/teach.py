@@ -23,7 +23,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     try:
         with connect(options.device) as device:
             options.run(device, options)
-    except (ValueError, OSError) as error:
+    except BrokenPipeError:
+        raise
+    except (ValueError, OverflowError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except DeviceError as error:
@@ -141,7 +143,9 @@ if __name__ == "__main__":
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     try:
-        sys.exit(main())
+        code = main()
+        sys.stdout.flush()
+        sys.exit(code)
     except BrokenPipeError:
         # The reader of the output has gone.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

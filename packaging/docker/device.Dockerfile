@@ -9,10 +9,10 @@
 
 # The builder runs on the machine that builds, and cross-compiles. Debian bookworm, as build-device wants it.
 FROM --platform=$BUILDPLATFORM rust:1.95-bookworm AS build
-ARG TARGETARCH
+ARG TARGETARCH TARGETVARIANT
 WORKDIR /macula
 COPY . .
-RUN case "$TARGETARCH" in amd64) arch=x86-64 ;; arm64) arch=aarch64 ;; arm) arch=armv7 ;; *) exit 1 ;; esac \
+RUN case "$TARGETARCH/$TARGETVARIANT" in amd64/*) arch=x86-64 ;; arm64/*) arch=aarch64 ;; arm/v7) arch=armv7 ;; *) exit 1 ;; esac \
     && ./build-device "$arch" \
     && install -D -m 755 "target/device/macula-$arch" /image/macula-device \
     && install -d -m 750 -o 10001 -g 10001 /image/var/lib/macula

@@ -9,7 +9,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /macula
 COPY . .
-RUN cargo build --locked --release --package macula --bin macula \
+RUN cargo build --locked --release --package macula --bin macula --features onnx \
     && install -D -m 755 target/release/macula /image/usr/local/bin/macula
 
 # The C library of the builder.

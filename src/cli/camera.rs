@@ -15,6 +15,14 @@ const HEADING: &str = "Camera";
 /// Options that stand for image files.
 pub const INSTEAD_OF_IMAGES: &[&str] = if cfg!(feature = "camera") { &["data", "camera"] } else { &["data"] };
 
+/// Options that say which files are read, and how: a camera has no use for them.
+#[cfg(feature = "camera")]
+const ON_FILES: &[&str] = if cfg!(feature = "dicom") {
+    &["data", "images", "range", "window", "frame", "dicom_group"]
+} else {
+    &["data", "images", "range"]
+};
+
 /// A camera, and how it takes a picture.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct CameraArgs {
@@ -22,7 +30,7 @@ pub struct CameraArgs {
     ///
     /// V4L2 devices that deliver RGB3, YUYV, MJPG, JPEG or GREY, on 64-bit Linux; docs/boards.md has more on cameras.
     #[cfg(feature = "camera")]
-    #[arg(long, value_name = "PATH", help_heading = HEADING, conflicts_with_all = ["data", "images"])]
+    #[arg(long, value_name = "PATH", help_heading = HEADING, conflicts_with_all = ON_FILES.iter().copied())]
     camera: Option<PathBuf>,
     /// Size of the picture, which the camera must have [default: the one nearest to 640x480]
     #[cfg(feature = "camera")]

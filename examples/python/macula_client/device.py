@@ -22,6 +22,9 @@ VERSION = 1
 REPLY = 0x80
 """Added to the version in the packet of a reply."""
 
+MESSAGE_MAX = 1 << 18
+"""Bytes of the longest reply that is read, whatever the device states: enough for the largest feature."""
+
 RESTARTS_MAX = 5
 """How often a call is begun again because the device was restarted or serves another host meanwhile."""
 
@@ -275,7 +278,7 @@ class Device:
         if number == 1:
             raise _refusal(reader)
         hello = self._read(number, reader, 0, Hello.read)
-        self._decoder.packet_max = 9 + hello.message_max + 4
+        self._decoder.packet_max = 9 + min(hello.message_max, MESSAGE_MAX) + 4
         return hello
 
     def _exchange_in_session(self, message: bytes, attempts: int) -> Tuple[int, Reader]:

@@ -136,6 +136,8 @@ def open_stream(address: str, connect_timeout_s: float = 10) -> Stream:
     host, _, port = (rest if kind == "tcp" else address).rpartition(":")
     if address.startswith("/") or not host or not port.isdigit():
         return SerialStream(address)
+    if int(port) > 65535:
+        raise ValueError(f"{address}: a port is at most 65535")
     try:
         connected = socket.create_connection((host.strip("[]"), int(port)), connect_timeout_s)
     except OSError as error:

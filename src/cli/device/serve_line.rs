@@ -40,7 +40,7 @@ use crate::{encoders::OpenError, isolated::IsolatedError};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula device --encoder nano.macula --trust maker.pub --store ward.store --listen tcp:localhost:7000\n  \
-    macula device --encoder encoder.onnx --store ward.store --listen serial:ttyS1:115200\n  \
+    macula device --encoder encoder.onnx --store ward.store --listen serial:/dev/ttyS1:115200\n  \
     macula device --encoder nano.macula --trust maker.pub --store ward.store --listen http:localhost:7001\n\n\
     On a line one client is served at a time; the others wait. There is no password: every client can teach the device and \
     remove samples, so without --allow-remote it accepts connections from this machine only. Port 0 selects a free port, \

@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 9;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     macula update --device tcp:ward-3.local:7000 nano-2.macula\n  \
-    macula update --device serial:ttyACM0 nano-2.macula\n\n\
+    macula update --device serial:/dev/ttyACM0 nano-2.macula\n\n\
     An interrupted upload is resumed. The device checks signature, counter and every byte, tries the bundle (a board at its \
     next start), and keeps it if its golden images pass; otherwise it rolls back, which is exit code 3. Classes and samples \
     stay. If the bundle has another encoder, samples whose images the device keeps are encoded again; the command asks \

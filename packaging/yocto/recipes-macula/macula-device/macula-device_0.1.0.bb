@@ -15,6 +15,10 @@ MACULA_ARCH:arm = "armv7"
 MACULA_ARCH:x86-64 = "x86-64"
 MACULA_PROGRAM ?= "file://target/device/macula-${MACULA_ARCH}"
 COMPATIBLE_HOST = "(aarch64|arm|x86_64).*-linux.*"
+# The 32-bit program needs ARMv7.
+COMPATIBLE_HOST:armv4 = "null"
+COMPATIBLE_HOST:armv5 = "null"
+COMPATIBLE_HOST:armv6 = "null"
 
 FILESPATH = "${MACULA_SOURCE}"
 SRC_URI = "${MACULA_PROGRAM} \
