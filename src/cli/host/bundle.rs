@@ -46,7 +46,7 @@ pub struct Args {
     /// Suggested class names [default: those of --data]
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     labels: Vec<String>,
-    /// Dataset for golden images and corpus statistics
+    /// Dataset for golden images, and for the corpus statistics of an encoder that has none of its own
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// Number of golden images
