@@ -34,15 +34,25 @@ pub struct CameraArgs {
     camera: Option<PathBuf>,
     /// Size of the picture, which the camera must have [default: the one nearest to 640x480]
     #[cfg(feature = "camera")]
-    #[arg(long, value_name = "WIDTHxHEIGHT", help_heading = HEADING, requires = "camera", hide_short_help = true)]
+    #[arg(
+        long, value_name = "WIDTHxHEIGHT", help_heading = HEADING, requires = "camera",
+        conflicts_with_all = ON_FILES.iter().copied(), hide_short_help = true
+    )]
     camera_size: Option<PictureSize>,
     /// Leave out N frames first, while exposure and white balance settle
     #[cfg(feature = "camera")]
-    #[arg(long, value_name = "N", help_heading = HEADING, requires = "camera", hide_short_help = true, default_value_t = SKIP_DEFAULT, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    #[arg(
+        long, value_name = "N", help_heading = HEADING, requires = "camera",
+        conflicts_with_all = ON_FILES.iter().copied(), hide_short_help = true, default_value_t = SKIP_DEFAULT,
+        value_parser = clap::value_parser!(u32).range(..=10_000)
+    )]
     camera_skip: u32,
     /// Limit of the wait for a frame, in seconds [default: 5]
     #[cfg(feature = "camera")]
-    #[arg(long, value_name = "SECONDS", help_heading = HEADING, requires = "camera", hide_short_help = true, value_parser = parse_seconds)]
+    #[arg(
+        long, value_name = "SECONDS", help_heading = HEADING, requires = "camera",
+        conflicts_with_all = ON_FILES.iter().copied(), hide_short_help = true, value_parser = parse_seconds
+    )]
     camera_seconds: Option<Duration>,
 }
 

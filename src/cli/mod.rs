@@ -105,7 +105,9 @@ pub fn main() -> ExitCode {
     let _ = seed_given;
     let result = Isa::from_env().map_err(anyhow::Error::from).and_then(|_| match command {
         #[cfg(feature = "host")]
-        Command::Host(command) => host::run(*command, seed_given),
+        Command::Host(command) => {
+            host::run(*command, seed_given, &host::Programs { host: self::command, device: device_command })
+        }
         Command::Device(command) => device::run(*command),
         Command::EncodeWorker => isolation::run_worker(),
     });

@@ -23,6 +23,7 @@ mod shell;
 mod sweep;
 
 use crate::ranks::launched;
+pub use shell::Programs;
 
 /// Refuses to run as one of several processes that know nothing of each other: all would write the same files.
 fn refuse_copies(processes: Option<usize>) -> anyhow::Result<()> {
@@ -76,7 +77,7 @@ pub enum Command {
 }
 
 /// Runs `command`; `seed_given` tells whether `pretrain` was given `--seed`.
-pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
+pub fn run(command: Command, seed_given: bool, programs: &Programs) -> anyhow::Result<()> {
     let trains_on_ranks = cfg!(feature = "mpi") && matches!(command, Command::Pretrain(_));
     refuse_copies(launched(|name| std::env::var(name).ok()).filter(|_| !trains_on_ranks))?;
     match command {
@@ -96,7 +97,7 @@ pub fn run(command: Command, seed_given: bool) -> anyhow::Result<()> {
         Command::Keygen(args) => keygen::run(args),
         Command::Bundle(args) => bundle::run(args),
         Command::Deploy(args) => deploy::run(args),
-        Command::Completions(args) => shell::completions(&args),
-        Command::Man(args) => shell::man(&args),
+        Command::Completions(args) => shell::completions(&args, programs),
+        Command::Man(args) => shell::man(&args, programs),
     }
 }

@@ -7,11 +7,21 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::cli::output::raw;
-use crate::cli::{command, device_command};
 use crate::files::write_atomic;
 
-/// Name of the program in the package of a device.
-const DEVICE_PROGRAM: &str = "macula-device";
+/// The definitions of both programs.
+pub struct Programs {
+    /// `macula`.
+    pub host: fn() -> clap::Command,
+    /// `macula-device`, the program in the package of a device.
+    pub device: fn() -> clap::Command,
+}
+
+impl Programs {
+    fn choose(&self, device: bool) -> clap::Command {
+        if device { (self.device)() } else { (self.host)() }
+    }
+}
 
 /// Arguments of `macula completions`.
 #[derive(clap::Args)]
@@ -37,25 +47,19 @@ pub struct ManArgs {
     device: bool,
 }
 
-/// Definition and name of a program.
-fn definition(device: bool) -> (clap::Command, &'static str) {
-    if device { (device_command(), DEVICE_PROGRAM) } else { (command(), "macula") }
-}
-
 /// Prints completions.
-pub fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
-    let (mut command, name) = definition(args.device);
-    let mut text = Vec::new();
+pub fn completions(args: &CompletionsArgs, programs: &Programs) -> anyhow::Result<()> {
+    let mut command = programs.choose(args.device);
+    let (name, mut text) = (command.get_name().to_owned(), Vec::new());
     clap_complete::generate(args.shell, &mut command, name, &mut text);
     raw(&String::from_utf8(text).context("completions are UTF-8")?);
     Ok(())
 }
 
 /// Writes manual pages.
-pub fn man(args: &ManArgs) -> anyhow::Result<()> {
-    let (command, name) = definition(args.device);
+pub fn man(args: &ManArgs, programs: &Programs) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create folder {}", args.out.display()))?;
-    let mut command = command.name(name).bin_name(name).disable_help_subcommand(true);
+    let mut command = programs.choose(args.device).disable_help_subcommand(true);
     // Gives each subcommand its name with those above it.
     command.build();
     write_pages(&command, &args.out)
