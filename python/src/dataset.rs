@@ -51,6 +51,19 @@ pub fn read_image(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyArrayDy
 }
 
 /// The images of a folder, archive or manifest, decoded when they are read.
+///
+/// Parameters
+/// ----------
+/// name : str or os.PathLike
+///     A folder of images (one folder per class), `.npz`, CIFAR, IDX, `.csv` manifest, a mixture `A+B`, or
+///     `phantoms[:SIZE[:COUNT]]`, which are drawn.
+/// seed : int, default 1
+///     Seed of phantoms.
+///
+/// Raises
+/// ------
+/// DataError
+///     There is no such dataset, or its index is faulty.
 #[pyclass(module = "macula", frozen)]
 pub struct Dataset {
     dataset: Arc<data::Dataset>,
@@ -84,8 +97,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Labelled<'py> {
 
 /// What [`Labelled`] holds, without Python.
 pub enum Source {
-    /// A dataset by its name and seed. It is opened again, because evaluation and training change their index.
-    Named(String, u64),
+    /// A dataset by its name, and its seed if it has one. It is opened again, because evaluation and training change their index.
+    Named(String, Option<u64>),
     /// Images with their labels, and the names of the classes.
     Images(Vec<(Image, Option<usize>)>, Vec<String>),
 }
@@ -94,8 +107,8 @@ impl Labelled<'_> {
     /// Copies the images.
     pub fn read(self) -> Result<Source, Failure> {
         match self {
-            Self::Open(dataset) => Ok(Source::Named(dataset.dataset.name.clone(), dataset.seed)),
-            Self::Name(name) => Ok(Source::Named(name_of(name)?, 1)),
+            Self::Open(dataset) => Ok(Source::Named(dataset.dataset.name.clone(), Some(dataset.seed))),
+            Self::Name(name) => Ok(Source::Named(name_of(name)?, None)),
             Self::Arrays(images, labels, names) => {
                 let images = images.all()?;
                 if images.len() != labels.len() {
@@ -109,10 +122,10 @@ impl Labelled<'_> {
 }
 
 impl Source {
-    /// Opens the dataset.
-    pub fn open(self) -> Result<data::Dataset, Failure> {
+    /// Opens the dataset. `seed` is that of the work, by which a named dataset is drawn as on the command line.
+    pub fn open(self, seed: u64) -> Result<data::Dataset, Failure> {
         match self {
-            Self::Named(name, seed) => Ok(data::open_named(&name, seed)?),
+            Self::Named(name, own) => Ok(data::open_named(&name, own.unwrap_or(seed))?),
             Self::Images(images, names) => Ok(data::Dataset::of_images("images", images, names)),
         }
     }
@@ -120,20 +133,6 @@ impl Source {
 
 #[pymethods]
 impl Dataset {
-    /// Open a dataset by any name that the command line takes.
-    ///
-    /// Parameters
-    /// ----------
-    /// name : str or os.PathLike
-    ///     A folder of images (one folder per class), `.npz`, CIFAR, IDX, `.csv` manifest, a mixture `A+B`, or
-    ///     `phantoms[:SIZE[:COUNT]]`, which are drawn.
-    /// seed : int, default 1
-    ///     Seed of phantoms.
-    ///
-    /// Raises
-    /// ------
-    /// DataError
-    ///     There is no such dataset, or its index is faulty.
     #[new]
     #[pyo3(signature = (name, *, seed = 1))]
     fn new(py: Python<'_>, name: PathBuf, seed: u64) -> PyResult<Self> {

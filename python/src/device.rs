@@ -47,7 +47,25 @@ fn given(py: Python<'_>, encoder: Option<EncoderArgument<'_>>, trust: Vec<PathBu
 
 /// A device: learns classes from a few images, predicts, explains and forgets.
 ///
-/// Use it as a context manager, or call `close`: a store file is locked until then.
+/// It runs in this process; `connect` gives one elsewhere. Use it as a context manager, or call `close`: a store file is locked
+/// until then.
+///
+/// Parameters
+/// ----------
+/// encoder : Encoder or str or os.PathLike, optional
+///     The encoder or its name; by default the one that the store records.
+/// store : os.PathLike, optional
+///     The file of its store, made if it is missing; `macula predict --device FILE` opens the same file. In memory by
+///     default.
+/// trust : sequence of os.PathLike, optional
+///     Public keys whose bundles are trusted.
+/// capacity : int, default 4096
+///     Samples that a new store has room for.
+///
+/// Raises
+/// ------
+/// DeviceError
+///     The store is damaged, in use, or of another encoder.
 #[pyclass(module = "macula", frozen)]
 pub struct Device {
     line: Line,
@@ -56,24 +74,6 @@ pub struct Device {
 
 #[pymethods]
 impl Device {
-    /// Start a device in this process.
-    ///
-    /// Parameters
-    /// ----------
-    /// encoder : Encoder or str or os.PathLike, optional
-    ///     The encoder or its name; by default the one that the store records.
-    /// store : os.PathLike, optional
-    ///     The file of its store, made if it is missing; `macula predict --device FILE` opens the same file. In memory by
-    ///     default.
-    /// trust : sequence of os.PathLike, optional
-    ///     Public keys whose bundles are trusted.
-    /// capacity : int, default 4096
-    ///     Samples that a new store has room for.
-    ///
-    /// Raises
-    /// ------
-    /// DeviceError
-    ///     The store is damaged, in use, or of another encoder.
     #[new]
     #[pyo3(signature = (encoder = None, store = None, *, trust = Vec::new(), capacity = 4096))]
     fn new(
@@ -294,7 +294,7 @@ impl Device {
         images: &Images<'_>,
         ask: impl Fn(&mut Client<'_>, &Names, &Image) -> Result<T, Failure> + Send + Clone + 'static,
     ) -> PyResult<Vec<T>> {
-        let mut answers = Vec::with_capacity(images.len());
+        let mut answers = Vec::new();
         for from in (0..images.len()).step_by(BLOCK) {
             let (block, ask) = (images.range(from, from + BLOCK)?, ask.clone());
             answers.extend(self.line.call(py, move |client, stop| {

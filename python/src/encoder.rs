@@ -93,7 +93,24 @@ pub fn name_of(path: PathBuf) -> Result<String, Failure> {
     path.into_os_string().into_string().map_err(|path| Failure::input(format!("{} is not UTF-8", path.display())))
 }
 
-/// Turns images into features. Its documentation is in `_macula.pyi`.
+/// Turns images into features.
+///
+/// Parameters
+/// ----------
+/// name : str or os.PathLike
+///     A shipped model (`macula.models()`), a run or export folder, an ONNX file, a signed bundle, a device blob, or
+///     `raw-pixels` or `colour-statistics`. `NAME@CHANNELSxHEIGHTxWIDTH` is a shipped model or run with another input.
+/// trust : sequence of os.PathLike, optional
+///     Public keys (`NAME.pub`) whose bundles are trusted.
+/// preprocessing : {'imagenet', 'clip', 'half', 'unit', 'bytes'}, optional
+///     Preprocessing of an ONNX file that does not state its own.
+/// isolate : bool, default True
+///     Run a foreign ONNX file in a process of its own with limits of memory and time.
+///
+/// Raises
+/// ------
+/// EncoderError
+///     There is no such encoder, it is damaged, or no trusted key signed it.
 #[pyclass(module = "macula", frozen)]
 pub struct Encoder {
     /// The name that it was opened by.
@@ -113,24 +130,6 @@ impl Encoder {
 
 #[pymethods]
 impl Encoder {
-    /// Open an encoder by any name that the command line takes.
-    ///
-    /// Parameters
-    /// ----------
-    /// name : str or os.PathLike
-    ///     A shipped model (`macula.models()`), a run or export folder, an ONNX file, a signed bundle, a device blob, or
-    ///     `raw-pixels` or `colour-statistics`. `NAME@CHANNELSxHEIGHTxWIDTH` is a shipped model or run with another input.
-    /// trust : sequence of os.PathLike, optional
-    ///     Public keys (`NAME.pub`) whose bundles are trusted.
-    /// preprocessing : {'imagenet', 'clip', 'half', 'unit', 'bytes'}, optional
-    ///     Preprocessing of an ONNX file that does not state its own.
-    /// isolate : bool, default True
-    ///     Run a foreign ONNX file in a process of its own with limits of memory and time.
-    ///
-    /// Raises
-    /// ------
-    /// EncoderError
-    ///     There is no such encoder, it is damaged, or no trusted key signed it.
     #[new]
     #[pyo3(signature = (name, *, trust = Vec::new(), preprocessing = None, isolate = true))]
     fn new(
@@ -183,7 +182,6 @@ impl Encoder {
     /// images : ndarray of uint8, [N, H, W] or [N, H, W, C], or list of ndarray, [H, W] or [H, W, C]
     ///     Grey images or images of C = 1 or 3 channels (red, green, blue), of any size; they are resized and converted as
     ///     on a device. Values are 0 to 255.
-    ///
     /// standardize : bool, default False
     ///     Centre and scale by the statistics of the images that the encoder was trained on, where it has them, as a device
     ///     does.
@@ -207,7 +205,9 @@ impl Encoder {
         standardize: bool,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let (count, dim) = (images.len(), self.encoder().feature_dim());
-        let mut rows = Vec::with_capacity(count * dim);
+        let mut rows = Vec::new();
+        let reserved = rows.try_reserve_exact(count.saturating_mul(dim));
+        reserved.map_err(|error| Failure::input(format!("no memory for the features of {count} images: {error}")))?;
         for from in (0..count).step_by(BLOCK) {
             let block = images.range(from, from + BLOCK)?;
             let encoder = self.encoder();
@@ -219,6 +219,16 @@ impl Encoder {
             features.standardise(corpus);
         }
         features.rows.into_pyarray(py).reshape([count, dim])
+    }
+
+    /// An encoder does not change, so that a copy is the encoder itself. `clone` of scikit-learn copies parameters.
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// As `__copy__`.
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __repr__(&self) -> String {

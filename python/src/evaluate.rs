@@ -10,7 +10,7 @@ use macula::evaluate::{
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
-use crate::dataset::Labelled;
+use crate::dataset::{Labelled, Source};
 use crate::encoder::{EncoderArgument, Opening, name_of};
 use crate::error::{Failure, Kind};
 use crate::json::to_python;
@@ -78,8 +78,8 @@ pub fn evaluate<'py>(
     let task = Task { encoder, opening, shots, queries, episodes, ways, head, seed, baselines };
     let source = data.read()?;
     let found = interruptible(py, |watch| {
-        let images = Images::read(source.open()?, &task.encoder, watch)?;
         let open = open.as_ref().map(|opened| &*opened.encoder);
+        let images = Images::read(task.dataset(source, open)?, &task.encoder, watch)?;
         task.run(images, open, watch)
     })?;
     to_python(py, &found)
@@ -108,6 +108,7 @@ impl Images {
                 }
             }
         }
+        remarks.extend(dataset.raw_remarks().iter().map(ToString::to_string));
         if let Some((name, reason)) = skipped.first() {
             remarks.push(format!("left out: {} unreadable images, the first {name}: {reason}", skipped.len()));
         }
@@ -146,6 +147,20 @@ fn split(dataset: &Dataset, images: &[(usize, ImageDigest)], remarks: &mut Vec<S
 }
 
 impl Task {
+    /// Opens the dataset with the range of the encoder, and reads DICOM files as its run did, as `macula eval` does: the digests
+    /// of its training images are of these pixels.
+    fn dataset(&self, source: Source, open: Option<&dyn HostEncoder>) -> Result<Dataset, Failure> {
+        let mut dataset = source.open(self.seed)?;
+        dataset.read_dicom(&encoders::dicom_reading_of(&self.encoder))?;
+        dataset.decode.range = match open {
+            // Encoders that are fitted to the images use the range of the images.
+            _ if encoders::is_fitted(&self.encoder) => None,
+            Some(encoder) => encoder.preprocessing().range,
+            None => self.opening.open(&self.encoder)?.encoder.preprocessing().range,
+        };
+        Ok(dataset)
+    }
+
     /// Evaluates the encoder, then its baselines.
     fn run(&self, images: Images, open: Option<&dyn HostEncoder>, watch: &Watch) -> Result<Value, Failure> {
         let (dataset, classes) = (&images.dataset, images.dataset.class_names.len());

@@ -61,6 +61,8 @@ fn sessions() -> Rng {
 pub struct Line {
     running: Mutex<Option<(Sender<Job>, JoinHandle<()>)>>,
     warnings: Warnings,
+    /// The process that started the thread: a forked child has no such thread.
+    process: u32,
 }
 
 impl Line {
@@ -78,18 +80,24 @@ impl Line {
             }
         });
         let thread = thread.map_err(|error| Failure::new(Kind::Device, format!("cannot start a thread: {error}")))?;
-        let line = Self { running: Mutex::new(Some((send, thread))), warnings };
-        let answer = wait(py, opened, || ())?;
+        // After Ctrl-C nobody waits for a device that may not reply.
+        let answer = wait(py, opened, || false)?;
         answer.unwrap_or_else(|| Err(Failure::new(Kind::Internal, "the thread of the device ended")))?;
-        Ok(line)
+        Ok(Self { running: Mutex::new(Some((send, thread))), warnings, process: std::process::id() })
     }
 
-    /// Runs `job` with the client. After Ctrl-C the flag that it receives is raised, and the caller does not wait for it.
+    /// Runs `job` with the client. After Ctrl-C the flag that it receives is raised, and the exception follows when the job has
+    /// ended, so that what it undoes is undone. A second Ctrl-C does not wait for it.
     pub fn call<T: Send + 'static>(
         &self,
         py: Python<'_>,
         job: impl FnOnce(&mut Client<'_>, &AtomicBool) -> Result<T, Failure> + Send + 'static,
     ) -> PyResult<T> {
+        if self.process != std::process::id() {
+            let message =
+                "the device was opened by another process; open it after the fork, or start processes by 'spawn'";
+            return Err(Failure::new(Kind::Device, message).into());
+        }
         let (send, answered) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
@@ -103,7 +111,10 @@ impl Line {
             let (jobs, _) = running.as_ref().ok_or_else(closed)?;
             jobs.send(work).map_err(|_| closed())?;
         }
-        let answer = wait(py, answered, || stop.store(true, Ordering::Relaxed))?;
+        let answer = wait(py, answered, || {
+            stop.store(true, Ordering::Relaxed);
+            true
+        })?;
         let warnings = std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner));
         let more: String = warnings.iter().map(|warning| format!("; {warning}")).collect();
         Ok(answer.unwrap_or_else(|| Err(closed())).map_err(|failure| failure.with(&more))?)
@@ -112,6 +123,11 @@ impl Line {
     /// Ends the session and waits for the thread, so that the store is closed.
     pub fn close(&self, py: Python<'_>) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.process != std::process::id() {
+            // A forked child has no such thread to wait for or to detach.
+            std::mem::forget(running);
+            return;
+        }
         if let Some((jobs, thread)) = running {
             drop(jobs);
             // The thread answers panics itself.
@@ -120,20 +136,33 @@ impl Line {
     }
 }
 
-/// Waits for an answer and looks for Ctrl-C meanwhile, which calls `interrupt`; `None` if no answer will come.
-fn wait<T: Send>(py: Python<'_>, mut answers: Receiver<T>, interrupt: impl FnOnce()) -> PyResult<Option<T>> {
+impl Drop for Line {
+    /// A device that was not closed is closed when it is collected, at the latest when the interpreter ends.
+    fn drop(&mut self) {
+        Python::try_attach(|py| self.close(py));
+    }
+}
+
+/// Waits for an answer and looks for Ctrl-C meanwhile; `None` if no answer will come. The first Ctrl-C calls `interrupt`, which
+/// says whether to wait for the end of the work; the second ends the wait.
+fn wait<T: Send>(py: Python<'_>, mut answers: Receiver<T>, interrupt: impl Fn() -> bool) -> PyResult<Option<T>> {
+    let mut raised = None;
     loop {
         let (answer, receiver) = py.detach(move || (answers.recv_timeout(TICK), answers));
         answers = receiver;
-        match answer {
-            Ok(answer) => return Ok(Some(answer)),
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        let answer = match answer {
+            Ok(answer) => Some(answer),
+            Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
                 if let Err(error) = py.check_signals() {
-                    interrupt();
-                    return Err(error);
+                    if raised.is_some() || !interrupt() {
+                        return Err(error);
+                    }
+                    raised = Some(error);
                 }
+                continue;
             }
-        }
+        };
+        return raised.map_or(Ok(answer), Err);
     }
 }

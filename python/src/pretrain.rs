@@ -93,11 +93,16 @@ pub fn pretrain<'py>(
     let on_event = |event: Value| {
         let Some(callback) = &callback else { return Ok(true) };
         let answer = callback.call1((to_python(py, &event)?,))?;
-        // Only False stops: a function without a return value answers None.
-        Ok(!answer.cast::<PyBool>().is_ok_and(|answer| !answer.is_true()))
+        // Only False stops, NumPy's as well: a function without a return value answers None.
+        Ok(!answer.eq(PyBool::new(py, false)).unwrap_or(false))
     };
     let outcome = watched(py, on_event, |watch| {
-        let dataset = source.open()?;
+        // As the command line: the seed of the run also draws the images of a named dataset.
+        let seed = match resume {
+            true => RunFolder::open(&out)?.1.seed,
+            false => given.get("seed").and_then(Value::as_u64).unwrap_or(1),
+        };
+        let dataset = source.open(seed)?;
         let (config, dataset) = match resume {
             true => resumed(&out, dataset)?,
             false => new_run(&given, init.as_deref(), policy, dataset)?,

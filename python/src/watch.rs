@@ -39,6 +39,15 @@ impl Watch {
     }
 }
 
+/// Raises a flag when it is dropped, by a panic as well.
+struct StopOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `work` in another thread, and on this one looks for Ctrl-C and hands events to `on_event`, which says whether to go
 /// on. After Ctrl-C or an exception of `on_event`, `work` is asked to stop, and the exception is raised when it has ended.
 pub fn watched<T: Send>(
@@ -50,6 +59,8 @@ pub fn watched<T: Send>(
     let watch = &Watch { stop: AtomicBool::new(false), ends: Mutex::new(Some((send_event, handled))) };
     let mut raised = None;
     let done = std::thread::scope(|scope| {
+        // A panic of `on_event` drops both before the scope waits for the worker, which would wait for an answer otherwise.
+        let (send_handled, _stop) = (send_handled, StopOnDrop(&watch.stop));
         let worker = scope.spawn(move || {
             let done = catch_unwind(AssertUnwindSafe(|| work(watch)));
             // Nobody else has the sending end: this ends the loop below.

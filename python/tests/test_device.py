@@ -2,9 +2,12 @@
 
 import os
 import select
+import signal
 import socket
 import subprocess
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,6 +112,26 @@ def test_a_full_device_refuses(encoder, phantoms):
             device.teach("many", images[:4])
         assert device.teach("many", images[:3]) == 3
         assert device.info["samples_max"] == 3
+
+
+def test_ctrl_c_undoes_a_lesson(tmp_path):
+    path = tmp_path / "ward.store"
+    script = (
+        "import numpy as np, macula\n"
+        f"device = macula.Device('grey-64', {str(path)!r})\n"
+        "images = np.random.default_rng(0).integers(0, 256, (4000, 64, 64), dtype=np.uint8)\n"
+        "device.teach('base', images[:1])\n"
+        "print('ready', flush=True)\n"
+        "device.teach('more', images[1:])\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors, errors
+    with macula.Device(store=path) as device:
+        assert device.classes == {"base": 1}
 
 
 def test_a_bundle_makes_a_device(phantoms, tmp_path):

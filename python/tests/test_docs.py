@@ -1,6 +1,7 @@
 """The examples of the README and of docstrings."""
 
 import doctest
+import inspect
 from pathlib import Path
 
 import pytest
@@ -31,5 +32,8 @@ def test_everything_public_is_documented():
         assert thing.__doc__, name
         methods = vars(thing).items() if isinstance(thing, type) else []
         for method, value in methods:
-            if not method.startswith("_") and (callable(value) or isinstance(value, property)):
+            is_property = isinstance(value, property) or inspect.isgetsetdescriptor(value)
+            if not method.startswith("_") and (callable(value) or is_property):
                 assert value.__doc__, f"{name}.{method}"
+    for thing in (macula.Encoder, macula.Dataset, macula.Device):
+        assert "Parameters\n" in thing.__doc__, f"{thing}: the arguments of its constructor"

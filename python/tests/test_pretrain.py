@@ -43,6 +43,8 @@ def test_a_stopped_run_resumes_to_the_same_encoder(tmp_path):
     assert not stopped.finished and 0 < stopped.step < whole.step
     resumed = macula.pretrain(data, tmp_path / "run", resume=True)
     assert resumed.finished and resumed.encoder().id == whole.encoder().id
+    with pytest.raises(macula.InputError, match="its own settings"):
+        macula.pretrain(data, tmp_path / "run", resume=True, epochs=5)
 
 
 def test_an_exception_of_the_callback_ends_the_run(tmp_path):

@@ -34,6 +34,20 @@ def test_digits_are_classified_with_every_head():
         assert np.array_equal(again.predict_proba(X_test), probabilities)
 
 
+def test_a_feature_that_is_constant_but_for_rounding_does_not_decide():
+    X, y = load_digits(return_X_y=True)
+    train, test = slice(0, 300), slice(300, None)
+    expected = MaculaClassifier().fit(X[train], y[train]).score(X[test], y[test])
+    constant = np.where(np.arange(len(X)) < 300, 0.1, 0.2)
+    X = np.column_stack([X, constant])
+    assert MaculaClassifier().fit(X[train], y[train]).score(X[test], y[test]) > expected - 0.05
+
+
+def test_an_open_encoder_can_be_cloned():
+    encoder = macula.Encoder("grey-64")
+    assert clone(MaculaEncoder(encoder)).encoder is encoder
+
+
 def test_limits_are_named():
     with pytest.raises(ValueError, match="256 classes; a head has at most 255"):
         MaculaClassifier().fit(np.eye(512), np.arange(512) // 2)

@@ -79,7 +79,15 @@ impl StoreHeader {
         };
         range("dimensions of a feature", dim, [1, DIM_MAX as u32])?;
         range("classes", classes, [1, 255])?;
-        range("samples", supports, [0, 1 << 20])
+        range("samples", supports, [0, 1 << 20])?;
+        // Beyond it lie the slots of bundles.
+        let (found, limit) = (self.file_len(), u64::from(SLOT_STARTS[0]));
+        if found > limit {
+            return Err(format!(
+                "{supports} samples of {dim} dimensions need {found} bytes; {limit} are allowed: lower the number of samples"
+            ));
+        }
+        Ok(())
     }
 
     fn frame(&self, path: &Path) -> Result<Vec<u8>, DeviceError> {
@@ -371,8 +379,13 @@ mod tests {
         let frame = stated.frame(path).unwrap();
         let len = usize::from(u16::from_le_bytes([frame[10], frame[11]]));
         assert_eq!(postcard::from_bytes::<StoreHeader>(&frame[FRAME_LEN..FRAME_LEN + len]).unwrap(), plain);
-        let long = StoreHeader { encoder: "x".repeat(70_000), ..plain };
+        let long = StoreHeader { encoder: "x".repeat(70_000), ..plain.clone() };
         assert!(matches!(long.frame(path), Err(DeviceError::Header { .. })), "it is not cut off");
+        let large = StoreHeader { dim: 1536, supports: 1 << 20, ..plain };
+        assert!(
+            matches!(large.frame(path), Err(DeviceError::Header { .. })),
+            "it would reach into the slots of bundles"
+        );
     }
 
     #[test]

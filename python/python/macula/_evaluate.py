@@ -117,7 +117,7 @@ def evaluate(
     head : {'auto', 'prototype', 'gaussian', 'softmax', 'logistic'}
         `auto` is the default of a device.
     seed : int, default 1
-        Episode `i` of a seed is the same for every encoder and head.
+        Episode `i` of a seed is the same for every encoder and head. Also the seed of phantoms that `data` names.
     baselines : sequence of str
         `raw-pixels`, `colour-statistics` and `random` (an untrained encoder of the same preset).
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _macula
 from ._arrays import labelled
+from ._errors import InputError
 
 if TYPE_CHECKING:
     from ._macula import Dataset, Encoder
@@ -76,7 +77,7 @@ def pretrain(
     policy : {'none', 'light', 'natural', 'medical', 'centred'}, optional
         Augmentations; by default those of the method.
     resume : bool, default False
-        Continue the run in `out`, with its settings.
+        Continue the run in `out`, with its settings. Others must not be given.
     callback : callable, optional
         Called with a dict for each event: `event` is 'start', 'step', 'epoch', 'warning', 'remark' or 'skipped'; the other keys
         are those of `metrics.jsonl` (`step`, `epoch`, `loss`, `train`, `health` …). Training waits for it. It stops the run
@@ -96,11 +97,22 @@ def pretrain(
     TrainingError
         Training diverged or collapsed, or files cannot be written.
     """
-    given = json.dumps({"method": method, **settings})
+    if resume and (settings or init is not None or policy is not None):
+        raise InputError("a run is resumed with its own settings; leave out init, policy and settings")
+    given = json.dumps({"method": method, **settings}, default=_plain)
     found = _macula.pretrain(
         labelled(data, labels), out, settings=given, init=init, policy=policy, resume=resume, callback=callback
     )
     return Pretrained(**found)
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy or a path as JSON has them."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise InputError(f"a setting is of type {type(value).__name__}; numbers, texts, lists and dicts are allowed")
 
 
 class Progress:

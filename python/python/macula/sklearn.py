@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._errors import InputError
+from ._errors import EncoderError, InputError
 from ._macula import Encoder, Head
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class MaculaEncoder(TransformerMixin, BaseEstimator):
     ----------
     n_features_out_ : int
         Dimensions D of a feature.
+    encoder_id_ : str
+        The identity of the encoder. After unpickling, the encoder of that name must be the same.
     """
 
     def __init__(self, encoder: Encoder | str | os.PathLike[str] = "grey-64", *, standardize: bool = True) -> None:
@@ -75,6 +77,7 @@ class MaculaEncoder(TransformerMixin, BaseEstimator):
         """
         self._opened = _open(self.encoder)
         self.n_features_out_ = self._opened.feature_dim
+        self.encoder_id_ = self._opened.id
         return self
 
     def transform(self, X: Images) -> NDArray[np.float32]:
@@ -90,7 +93,10 @@ class MaculaEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "n_features_out_")
         if not hasattr(self, "_opened"):
-            self._opened = _open(self.encoder)
+            opened = _open(self.encoder)
+            if opened.id != self.encoder_id_:
+                raise EncoderError(f"{opened.name} is another encoder than the one that was fitted")
+            self._opened = opened
         return self._opened.encode(X, standardize=self.standardize)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -133,7 +139,8 @@ class MaculaClassifier(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         At most 4095.
     coef_, intercept_ : ndarray of float64, [C, D] and [C]
-        Weights and biases for quantised features (units of 1 / 32767).
+        Weights and biases for quantised features (units of 1 / 32767). With `standardize` coef_ is [C, D + 1]: the last
+        weight is that of the constant.
     """
 
     def __init__(self, head: str = "auto", *, standardize: bool = True) -> None:
@@ -164,8 +171,9 @@ class MaculaClassifier(ClassifierMixin, BaseEstimator):
         if self.standardize:
             self.mean_ = rows.mean(axis=0)
             deviation = rows.std(axis=0)
-            # A feature that never varied is centred only, as on a device.
-            self.scale_ = np.where(deviation > 0, deviation, 1.0)
+            # A feature that never varied is centred only, as on a device. Its computed deviation may be that of rounding.
+            rounding = len(rows) * np.finfo(np.float64).eps * np.abs(self.mean_)
+            self.scale_ = np.where(deviation > rounding, deviation, 1.0)
         self._head = Head.fit(self._rows(rows), codes.astype(np.int64), len(self.classes_), self.head)
         return self
 
@@ -207,7 +215,7 @@ class MaculaClassifier(ClassifierMixin, BaseEstimator):
 
     @property
     def coef_(self) -> NDArray[np.float64]:
-        """Weights, [C, D]."""
+        """Weights, [C, D], or [C, D + 1] with `standardize`."""
         check_is_fitted(self, "_head")
         return self._head.weights
 
