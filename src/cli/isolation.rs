@@ -94,5 +94,5 @@ pub fn run_worker() -> anyhow::Result<()> {
 /// Fails: this program has no ONNX.
 #[cfg(not(feature = "onnx"))]
 pub fn run_worker() -> anyhow::Result<()> {
-    anyhow::bail!("this program was built without ONNX (feature `onnx`)")
+    anyhow::bail!("this program was built without ONNX: build with `--features onnx`")
 }

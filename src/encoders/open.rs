@@ -132,7 +132,7 @@ pub fn preprocessing_of(
 
 #[cfg(not(feature = "onnx"))]
 fn open_onnx(path: &Path, _: Option<&Stated>, _: &OnnxHost) -> Result<Opened, OpenError> {
-    let lacks = "this program was built without ONNX (feature `onnx`)";
+    let lacks = "this program was built without ONNX: build with `--features onnx`";
     Err(OpenError::Unsupported { name: path.display().to_string(), lacks })
 }
 

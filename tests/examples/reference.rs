@@ -16,7 +16,7 @@ struct Page {
     commands: &'static [&'static str],
 }
 
-const PAGES: [Page; 6] = [
+const PAGES: [Page; 7] = [
     Page {
         file: "data.md",
         title: "Commands: data and encoders",
@@ -54,6 +54,7 @@ const PAGES: [Page; 6] = [
         ],
     },
     Page { file: "bench.md", title: "Commands: measuring speed", commands: &["bench"] },
+    Page { file: "shell.md", title: "Commands: setting up a shell", commands: &["completions", "man"] },
 ];
 
 /// The page of all commands, and of the options that many of them have.

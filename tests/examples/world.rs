@@ -108,7 +108,10 @@ fn program(folder: &Path) -> Command {
 
 /// Nothing of the user's own settings reaches the command.
 fn within(mut command: Command, folder: &Path) -> Command {
-    command.current_dir(folder).stdin(Stdio::null()).env_remove("MACULA_DATA").env("XDG_CACHE_HOME", folder);
+    command.current_dir(folder).stdin(Stdio::null()).env("XDG_CACHE_HOME", folder);
+    for name in ["MACULA_DATA", "MACULA_ISA", "RAYON_NUM_THREADS", "COLUMNS"] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -119,7 +119,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     } = args;
     let _ = (args.golden_count, args.tolerance, args.blob, args.max_classes, args.max_samples);
     let _ = (args.filter, args.preprocessing, args.reading);
-    anyhow::bail!("cannot create {}: this build lacks the feature `onnx`", args.out.display())
+    anyhow::bail!("cannot create {}: this build lacks ONNX: build with `--features onnx`", args.out.display())
 }
 
 #[cfg(feature = "onnx")]

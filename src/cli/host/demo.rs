@@ -44,7 +44,7 @@ const EXAMPLES: usize = 5;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  macula demo --sheet phantoms.png")]
 pub struct Args {
-    /// Keep run, exported encoder and store in this new or empty folder
+    /// Keep run, store and, if the program has ONNX, the exported encoder in this new or empty folder
     #[arg(long)]
     out: Option<PathBuf>,
     /// Write a contact sheet of the images to this PNG file

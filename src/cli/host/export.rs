@@ -84,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         common: _, run, input: _, out: _, force: _, data: _, count: _, f32_tolerance: _, f16_tolerance: _, ..
     } = args;
     let _ = (args.blob, args.ram, args.flash, args.calibration_count, args.int8_tolerance);
-    anyhow::bail!("cannot export {}: this build lacks the feature `onnx`", run.display())
+    anyhow::bail!("cannot export {}: this build lacks ONNX: build with `--features onnx`", run.display())
 }
 
 #[cfg(feature = "onnx")]

@@ -36,7 +36,7 @@ pub struct Args {
 #[cfg(not(feature = "onnx"))]
 pub fn run(args: Args) -> anyhow::Result<()> {
     let Args { device: _, json_head: _, force: _, head: _, common: _, .. } = args;
-    anyhow::bail!("cannot write {}: this build lacks the feature `onnx`", args.out.display())
+    anyhow::bail!("cannot write {}: this build lacks ONNX: build with `--features onnx`", args.out.display())
 }
 
 #[cfg(feature = "onnx")]

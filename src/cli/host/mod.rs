@@ -38,7 +38,7 @@ fn refuse_copies(processes: Option<usize>) -> anyhow::Result<()> {
 /// The commands of this folder.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Run the whole workflow on generated images: pretrain, export, learn, predict, forget (under a minute)
+    /// Run the whole workflow on generated images: pretrain, evaluate, learn, predict, forget (under a minute)
     Demo(demo::Args),
     /// Check a dataset: images, sizes, classes, duplicates, leaks between splits
     Data(data::Args),
