@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use macula::link::{Address, Client, ClientMemory, Embed, Transport};
-use macula::rng::Rng;
+use macula::link::{Address, Client, ClientMemory, Embed, Transport, session_numbers};
 use pyo3::prelude::*;
 
 use crate::error::{Failure, Kind};
@@ -34,7 +32,7 @@ impl Served {
     /// Opens a session over `line` and does jobs until there are no more.
     pub fn serve(&self, address: &Address, line: &mut dyn Transport, embed: Option<&Embed<'_>>) -> Result<(), Failure> {
         let mut memory = ClientMemory::new();
-        let mut client = Client::new(address, line, &mut memory, sessions())?;
+        let mut client = Client::new(address, line, &mut memory, session_numbers())?;
         if let Some(embed) = embed {
             client.set_local_encoder(embed);
         }
@@ -49,12 +47,6 @@ impl Served {
     pub fn warn(&self, message: &str) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
     }
-}
-
-/// Session numbers. Time and process id keep two hosts of one device from drawing equal ones.
-fn sessions() -> Rng {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Rng::for_item(since.as_nanos() as u64, "session numbers", 0, std::process::id().into())
 }
 
 /// A line to a device.

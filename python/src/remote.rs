@@ -5,7 +5,7 @@ use std::sync::Arc;
 use macula::data::Image;
 use macula::device::feature_of;
 use macula::encoders::Opened;
-use macula::link::{Address, LinkError, Tcp, Transport};
+use macula::link::{Address, open_line};
 
 use crate::error::{Failure, Kind};
 use crate::line::Served;
@@ -28,13 +28,7 @@ pub fn address(text: &str) -> Result<Address, Failure> {
 
 /// Holds a session with the device at `address`; `encoder` makes features for a device without one.
 pub fn hold(address: &Address, encoder: Option<&Arc<Opened>>, served: &Served) -> Result<(), Failure> {
-    let line: std::io::Result<Box<dyn Transport>> = match address {
-        Address::Tcp { socket } => Tcp::connect(socket).map(|line| Box::new(line) as _),
-        #[cfg(unix)]
-        Address::Serial { path, baud } => macula::link::Serial::open(path, *baud).map(|line| Box::new(line) as _),
-        _ => Err(std::io::ErrorKind::Unsupported.into()),
-    };
-    let mut line = line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })?;
+    let mut line = open_line(address)?;
     let Some(opened) = encoder else { return served.serve(address, &mut *line, None) };
     let embed = |image: &Image| feature_of(&*opened.encoder, image);
     served.serve(address, &mut *line, Some(&embed))
@@ -46,8 +40,7 @@ pub fn check_encoder(device: &macula::link::DeviceInfo, address: &str, opened: &
     if device.channels != 0 {
         return Err(Failure::input(format!("the device at {address} has a built-in encoder; leave the encoder out")));
     }
-    // What `macula device` without an encoder states.
-    if device.identity != given && device.identity != *b"features only\0\0\0" {
+    if !device.accepts_features_of(given) {
         return Err(Failure::new(
             Kind::Device,
             format!("the device at {address} accepts features of another encoder than '{name}'"),

@@ -1,7 +1,6 @@
 //! Connects a command to the device named by `--device`: a store file of this machine, a socket or a serial line.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{bail, ensure};
 use macula_edge::bundle::BUNDLE_LEN_MAX;
@@ -18,10 +17,9 @@ use crate::encoder::HostEncoder;
 use crate::encoders::{OpenOptions, Opened, Stated, is_bundle, tiled_name};
 use crate::files::read_bounded;
 use crate::isolated::OnnxHost;
-use crate::link::{Address, Client, ClientMemory, Embed, LinkError, Tcp, Transport};
+use crate::link::{Address, Client, ClientMemory, Embed, Transport, open_line, session_numbers};
 use crate::log::Log;
 use crate::report::text::hexadecimal;
-use crate::rng::Rng;
 
 /// The device that a command uses.
 #[derive(clap::Args, Clone, Debug)]
@@ -45,9 +43,6 @@ pub struct DeviceArgs {
     #[arg(skip)]
     pub range: Option<ValueRange>,
 }
-
-/// Identity of a device that accepts features of any encoder.
-const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
 
 impl DeviceArgs {
     /// The name of the given encoder, with its tiles.
@@ -160,7 +155,7 @@ fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
         ))
     );
     ensure!(
-        device.identity == given || device.identity == ANY_FEATURES,
+        device.accepts_features_of(given),
         Kind::OtherEncoder.error(format!(
             "the device at {address} accepts features of encoder {}, '{name}' is encoder {}",
             hexadecimal(&device.identity),
@@ -178,20 +173,6 @@ fn check_encoder(client: &Client<'_>, opened: &Opened) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the line to a device outside this process.
-pub fn open_line(address: &Address) -> Result<Box<dyn Transport>, LinkError> {
-    let line: std::io::Result<Box<dyn Transport>> = match address {
-        Address::Tcp { socket } => Tcp::connect(socket).map(|line| Box::new(line) as _),
-        #[cfg(unix)]
-        Address::Serial { path, baud } => crate::link::Serial::open(path, *baud).map(|line| Box::new(line) as _),
-        other => Err(std::io::Error::new(
-            std::io::ErrorKind::Unsupported,
-            format!("'{other}' is not a socket or serial line"),
-        )),
-    };
-    line.map_err(|source| LinkError::Unreachable { address: address.to_string(), source })
-}
-
 /// Opens a session over `line` and runs `talk`; `embed` computes features for a device without encoder.
 pub fn with_client<T>(
     address: &Address,
@@ -200,15 +181,9 @@ pub fn with_client<T>(
     talk: impl FnOnce(&mut Client<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let mut memory = ClientMemory::new();
-    let mut client = Client::new(address, line, &mut memory, sessions())?;
+    let mut client = Client::new(address, line, &mut memory, session_numbers())?;
     if let Some(embed) = embed {
         client.set_local_encoder(embed);
     }
     talk(&mut client)
-}
-
-/// Session numbers. Time and process id keep two hosts of one device from drawing equal ones.
-fn sessions() -> Rng {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Rng::for_item(since.as_nanos() as u64, "session numbers", 0, std::process::id().into())
 }

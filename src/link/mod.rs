@@ -6,6 +6,7 @@ mod wait; //      waits for a socket or line
 mod transport; // sends and receives bytes
 #[cfg(unix)]
 mod serial; //    a serial line
+mod open; //      opens a line to a device
 mod replies; //   replies that own their memory
 mod client; //    sessions, time-outs, repetition
 mod calls; //     one method per request
@@ -16,6 +17,7 @@ pub use calls::{PredictOptions, Sample};
 pub use changes::Changes;
 pub use client::{Client, ClientMemory, Embed};
 pub use error::LinkError;
+pub use open::{open_line, session_numbers};
 pub use replies::{
     BundleReport, Candidate, CandidateState, Class, Decision, DeviceInfo, DeviceState, Feature, Learned, Neighbour,
     OperatingPoint, OperatingPointReport, Outcome, Provenance, RollbackReason, SelfTest, Status, Support, Target,

@@ -34,6 +34,16 @@ pub struct DeviceInfo {
     pub bundle_bytes_max: usize,
 }
 
+/// Identity of a device that accepts features of any encoder.
+const ANY_FEATURES: [u8; 16] = *b"features only\0\0\0";
+
+impl DeviceInfo {
+    /// Whether the device accepts features of the encoder with this short identity.
+    pub fn accepts_features_of(&self, encoder: [u8; 16]) -> bool {
+        self.identity == encoder || self.identity == ANY_FEATURES
+    }
+}
+
 impl DeviceInfo {
     pub(super) fn of(hello: &HelloReply<'_>) -> Self {
         Self {

@@ -15,18 +15,18 @@ const SIZE: &str = "40x30";
 /// The virtual camera, compiled, and a store with two classes.
 struct Stage {
     folder: tempfile::TempDir,
-    library: PathBuf,
+    shim: PathBuf,
 }
 
 impl Stage {
     fn new() -> Self {
         let folder = taught();
-        let library = folder.path().join("virtual_camera.so");
+        let shim = folder.path().join("virtual_camera.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/teach_cli/virtual_camera.c");
         let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&library).args([source, "-ldl"]);
+        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(&shim).args([source, "-ldl"]);
         assert!(cc.status().expect("a C compiler is installed").success());
-        Self { folder, library }
+        Self { folder, shim }
     }
 
     fn path(&self) -> &Path {
@@ -36,7 +36,7 @@ impl Stage {
     /// Runs the program with a camera that is set up by `variables` over an ordinary one.
     fn output(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
-        command.current_dir(self.path()).env("LD_PRELOAD", &self.library);
+        command.current_dir(self.path()).env("LD_PRELOAD", &self.shim);
         let usual = [("PATH", DEVICE), ("FORMATS", "RGB3"), ("SIZE", SIZE), ("FRAMES", "frame.rgb")];
         for (name, value) in usual.iter().chain(variables) {
             command.env(format!("CAMERA_{name}"), value);

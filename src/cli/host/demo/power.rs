@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::store::with_encoder;
-use crate::cli::connect::{open_line, with_client};
+use crate::cli::connect::with_client;
 use crate::cli::failure::check_failed;
 use crate::encoders::Opened;
-use crate::link::{Address, Client, LinkError, Support};
+use crate::link::{Address, Client, LinkError, Support, open_line};
 use crate::rng::Rng;
 
 /// Number of kills.
