@@ -1,11 +1,11 @@
 //! `macula.evaluate`: few-shot episodes on images, beside the baselines.
 
-use macula::data::{self, Dataset, ImageDigest, Split, SplitLeaks, TrainTestSplit};
+use macula::data::{self, Dataset, Split, SplitLeaks, TrainTestSplit};
 use macula::encoder::HostEncoder;
 use macula::encoders::{self, Baseline, EncoderInput, OpenOptions};
 use macula::evaluate::{
-    EpisodePool, EpisodeSettings, FewShotResult, HeadKind, PairedDifference, corpus_statistics, embed_dataset,
-    few_shot, labels, leave_out_empty_classes, require_two_classes,
+    EpisodePool, EpisodeSettings, FewShotResult, HeadKind, PairedDifference, ReadImages, corpus_statistics,
+    embed_dataset, few_shot, labels, leave_out_empty_classes, require_two_classes,
 };
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -94,32 +94,25 @@ impl Images {
     fn read(mut dataset: Dataset, encoder: &str, watch: &Watch) -> Result<Self, Failure> {
         dataset.keep_decoded(data::DECODED_BYTES_MAX);
         let mut remarks: Vec<String> = dataset.remarks.iter().map(ToString::to_string).collect();
-        let (mut images, mut looks, mut skipped) =
-            (Vec::new(), std::collections::HashMap::new(), dataset.skipped.clone());
+        let mut read = ReadImages::default();
         for block in dataset.indices(None).chunks(BLOCK) {
             check(watch)?;
-            for (&index, look) in block.iter().zip(dataset.looks(block, &|_| ())) {
-                match look {
-                    Ok(look) => {
-                        images.push((index, look.digest));
-                        looks.insert(index, look);
-                    }
-                    Err(error) => skipped.push((dataset.records[index].name.clone(), error.to_string())),
-                }
-            }
+            read.read(&dataset, block, &|_| ());
         }
         remarks.extend(dataset.raw_remarks().iter().map(ToString::to_string));
+        let skipped: Vec<_> = dataset.skipped.iter().chain(&read.skipped).collect();
         if let Some((name, reason)) = skipped.first() {
             remarks.push(format!("left out: {} unreadable images, the first {name}: {reason}", skipped.len()));
         }
-        let TrainTestSplit { train, mut test } = split(&dataset, &images, &mut remarks);
+        let (TrainTestSplit { train, mut test }, remark) = read.split(&dataset, Split::Test);
+        remarks.extend(remark);
         for (part, indices) in [("training", &train), ("test", &test)] {
             if indices.is_empty() {
                 return Err(Failure::input(format!("{}: no readable image in the {part} split", dataset.name)));
             }
         }
-        remarks.extend(encoders::leave_out_seen(encoder, &dataset, &images, &mut test)?);
-        remarks.extend(SplitLeaks::find(&dataset, &train, &test, &looks).episode_remarks(&dataset.name));
+        remarks.extend(encoders::leave_out_seen(encoder, &dataset, &read.images, &mut test)?);
+        remarks.extend(SplitLeaks::find(&dataset, &train, &test, &read.looks).episode_remarks(&dataset.name));
         let gone = leave_out_empty_classes(&mut dataset, &test);
         if !gone.is_empty() {
             remarks.push(format!("class {}: left out, because the test part has no image of it", gone.join(", ")));
@@ -127,23 +120,6 @@ impl Images {
         require_two_classes(&dataset.class_names, &labels(&dataset, &test)?, "test")?;
         Ok(Self { dataset, train, test, remarks })
     }
-}
-
-/// The training and test images, as `macula eval` splits them.
-fn split(dataset: &Dataset, images: &[(usize, ImageDigest)], remarks: &mut Vec<String>) -> TrainTestSplit {
-    if !dataset.has_splits() {
-        remarks.push(format!(
-            "{} has no splits: one image in five per class is a test image, chosen by the hash of its pixels; pretrain leaves \
-             out the same images",
-            dataset.name
-        ));
-        return data::train_test_split(dataset, images);
-    }
-    let of = |split: Split| {
-        let indices = images.iter().map(|image| image.0);
-        indices.filter(|&index| dataset.records[index].split == Some(split)).collect()
-    };
-    TrainTestSplit { train: of(Split::Train), test: of(Split::Test) }
 }
 
 impl Task {

@@ -23,6 +23,7 @@ mod predictions;
 mod probe;
 mod random_encoder;
 mod raw_pixels;
+mod read_images;
 mod ridge;
 mod tile_attention;
 mod tile_source;
@@ -43,6 +44,7 @@ pub use predictions::{Mistake, Predictions};
 pub use probe::{Labelled, ProbeResult, knn_probe, linear_probe};
 pub use random_encoder::RandomEncoder;
 pub use raw_pixels::RawPixels;
+pub use read_images::ReadImages;
 pub use tile_attention::{AttentionSettings, TileAttention};
 pub use tile_source::{embed_tiles, tile_means, tile_statistics};
 

@@ -9,7 +9,6 @@ mod few_shot;
 mod html_report;
 mod images;
 mod operating_point;
-mod parts;
 mod positive;
 mod probe_args;
 mod table;

@@ -5,12 +5,11 @@ use std::num::NonZeroUsize;
 
 use anyhow::Context;
 
-use super::parts;
 use super::probe_args::ProbeArgs;
 use crate::cli::images::EncoderRange;
 use crate::data::{self, Dataset, ImageDigest, Split, SplitLeaks, TrainTestSplit};
 use crate::encoders;
-use crate::evaluate::{self, EpisodePool, EpisodeSettings, FeatureSource};
+use crate::evaluate::{self, EpisodePool, EpisodeSettings, FeatureSource, ReadImages};
 use crate::files::Cache;
 use crate::report::text::count;
 
@@ -37,27 +36,13 @@ impl ProbeArgs {
         let split = Split::from_name(&self.split).context("--split: use train, val or test")?;
         let used = |index: &usize| [None, Some(Split::Train), Some(split)].contains(&dataset.records[*index].split);
         let bar = self.bar(dataset.len(), "reading");
-        let read =
-            parts::read(&dataset, dataset.indices(None).into_iter().filter(used).collect(), &|n| bar.inc(n as u64));
+        let mut read = ReadImages::default();
+        let indices: Vec<usize> = dataset.indices(None).into_iter().filter(used).collect();
+        read.read(&dataset, &indices, &|n| bar.inc(n as u64));
         bar.finish_and_clear();
         remarks.extend(dataset.raw_remarks().iter().map(ToString::to_string));
-        let of = |split: Split| -> Vec<usize> {
-            read.images
-                .iter()
-                .map(|image| image.0)
-                .filter(|&index| dataset.records[index].split == Some(split))
-                .collect()
-        };
-        let TrainTestSplit { train, mut test } = if dataset.has_splits() {
-            TrainTestSplit { train: of(Split::Train), test: of(split) }
-        } else {
-            remarks.push(format!(
-                "{} has no splits: one image in five per class is a test image, chosen by the hash of its pixels; duplicates \
-                 and groups stay together; pretrain leaves out the same images",
-                self.data
-            ));
-            data::train_test_split(&dataset, &read.images)
-        };
+        let (TrainTestSplit { train, mut test }, remark) = read.split(&dataset, split);
+        remarks.extend(remark);
         let skipped: Vec<_> = dataset.skipped.iter().chain(&read.skipped).collect();
         if let Some((name, reason)) = skipped.first() {
             let left_out = count(skipped.len(), "unreadable image");
