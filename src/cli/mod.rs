@@ -78,7 +78,11 @@ fn parse() -> (Command, bool) {
         eprintln!("{}", overview::first_commands(&command()));
         std::process::exit(Kind::Usage.exit_code().into());
     }
-    let matches = command().try_get_matches().unwrap_or_else(|error| refuse(&error));
+    // Drawing the groups takes longer than parsing: only for who asks for them.
+    let first = std::env::args_os().nth(1);
+    let asks_for_help = first.is_some_and(|first| ["help", "--help", "-h"].iter().any(|help| first == *help));
+    let program = if asks_for_help { command() } else { Cli::command() };
+    let matches = program.try_get_matches().unwrap_or_else(|error| refuse(&error));
     let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| refuse(&error)).command;
     let seed_from = matches.subcommand_matches("pretrain").and_then(|own| own.value_source("seed"));
     (command, seed_from == Some(ValueSource::CommandLine))
