@@ -472,7 +472,8 @@ fn learned(reply: &Reply<'_>) -> Option<Learned> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::collections::VecDeque;
+    use std::io::{self, Read};
     use std::time::Duration;
 
     use macula_edge::protocol::message::{HelloReply, Prediction, VERSION};
@@ -487,7 +488,7 @@ mod tests {
     /// A device of a version before operating points: it knows requests 0 to 21.
     struct OldDevice {
         endpoint: Endpoint<'static>,
-        answered: Vec<u8>,
+        answered: VecDeque<u8>,
         /// Numbers of the requests that came.
         asked: Vec<u8>,
     }
@@ -532,24 +533,22 @@ mod tests {
                         asked.push(message[0]);
                         old_reply(message).write(out).unwrap()
                     },
-                    &mut |piece| answered.extend_from_slice(piece),
+                    &mut |piece| answered.extend(piece),
                 );
             }
             Ok(())
         }
 
         fn receive(&mut self, buffer: &mut [u8], _: Duration) -> io::Result<usize> {
-            let len = buffer.len().min(self.answered.len());
-            buffer[..len].copy_from_slice(&self.answered[..len]);
-            self.answered.drain(..len);
-            Ok(len)
+            self.answered.read(buffer)
         }
     }
 
     #[test]
     fn a_device_without_operating_points_still_predicts() {
         let lent = || Box::leak(Box::new([0; ROOM]));
-        let mut line = OldDevice { endpoint: Endpoint::new(lent(), lent()), answered: Vec::new(), asked: Vec::new() };
+        let mut line =
+            OldDevice { endpoint: Endpoint::new(lent(), lent()), answered: VecDeque::new(), asked: Vec::new() };
         let (address, mut memory) = (Address::Tcp { socket: "old:1".to_owned() }, ClientMemory::new());
         let asked = {
             let mut client = Client::new(&address, &mut line, &mut memory, Rng::for_purpose(1, "test")).unwrap();

@@ -255,7 +255,8 @@ fn kind(reply: &Reply<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::collections::VecDeque;
+    use std::io::{self, Read};
 
     use macula_edge::protocol::Endpoint;
     use macula_edge::protocol::message::HelloReply;
@@ -269,7 +270,7 @@ mod tests {
     struct Shared {
         endpoint: Endpoint<'static>,
         other: protocol::Client<'static>,
-        answered: Vec<u8>,
+        answered: VecDeque<u8>,
         /// Numbers of the requests that were executed.
         asked: Vec<u8>,
         is_alone: bool,
@@ -283,7 +284,7 @@ mod tests {
                     asked.push(message[0]);
                     reply(message[0]).write(out).unwrap()
                 };
-                endpoint.receive(byte, answer, &mut |piece| answered.extend_from_slice(piece));
+                endpoint.receive(byte, answer, &mut |piece| answered.extend(piece));
             }
         }
     }
@@ -324,10 +325,7 @@ mod tests {
         }
 
         fn receive(&mut self, buffer: &mut [u8], _: Duration) -> io::Result<usize> {
-            let len = buffer.len().min(self.answered.len());
-            buffer[..len].copy_from_slice(&self.answered[..len]);
-            self.answered.drain(..len);
-            Ok(len)
+            self.answered.read(buffer)
         }
     }
 
@@ -337,7 +335,7 @@ mod tests {
         let mut line = Shared {
             endpoint: Endpoint::new(lent(), lent()),
             other: protocol::Client::new(7, lent(), lent()),
-            answered: Vec::new(),
+            answered: VecDeque::new(),
             asked: Vec::new(),
             is_alone: false,
         };
